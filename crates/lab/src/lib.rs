@@ -1,0 +1,3 @@
+//! The lab's own files (boards, types, relays), handed in as texts, read into a [`profile::Lab`].
+
+pub mod profile;

@@ -1,0 +1,207 @@
+//! What a lab knows about one board: the value that planning and running need.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use basalt_model::{BoardName, RelayName};
+use serde::{Deserialize, Serialize};
+
+/// One lab, read from its directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lab {
+    /// Its name: `[a-z0-9][a-z0-9-]*`. Names the state directory.
+    pub name: String,
+    /// The one dispatcher of a lab without a server.
+    pub dispatcher: DispatcherProfile,
+    /// Every relay.
+    pub relays: Vec<Relay>,
+    /// Every board, with everything that its type gives it, in the order of their names.
+    pub boards: Vec<BoardProfile>,
+}
+
+/// How the host serves boards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DispatcherProfile {
+    /// The host's address as boards see it.
+    pub address: Ipv4Addr,
+    /// Where TFTP listens. Real boot loaders ask port 69.
+    pub tftp_listen: SocketAddrV4,
+    /// Where NFSv3 listens.
+    pub nfs_listen: SocketAddrV4,
+    /// Directories below which `file:` URLs may lie (decision D21).
+    pub file_roots: Vec<PathBuf>,
+    /// Hosts that artifact URLs may name although they are loopback or link-local.
+    pub allow_hosts: Vec<String>,
+}
+
+/// A relay and how it is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Its name in the lab.
+    pub name: RelayName,
+    /// How it is asked.
+    pub driver: RelayDriver,
+    /// How long one exchange may take.
+    pub timeout: Duration,
+}
+
+/// How a relay is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelayDriver {
+    /// Tasmota's HTTP commands: `GET URL/cm?cmnd=Power<N>%20On`.
+    Tasmota {
+        /// `http://host[:port]`, without path.
+        url: String,
+        /// User and password, where the device wants them.
+        credentials: Option<(String, String)>,
+    },
+    /// LCUS-type serial relay card: four bytes `A0 channel state sum`. Cannot be read back.
+    Lcus {
+        /// The serial port.
+        path: PathBuf,
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
+/// Everything that the lab's files say about one board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoardProfile {
+    /// The board.
+    pub name: BoardName,
+    /// Its type.
+    pub device_type: String,
+    /// Tags that jobs may ask for.
+    pub tags: Vec<String>,
+    /// The outlet that feeds it.
+    pub power: PowerProfile,
+    /// Its serial console.
+    pub console: ConsoleProfile,
+    /// Its network port.
+    pub network: Option<NetworkProfile>,
+    /// What its clock is worth, where it is not a real one: `virtual (icount shift=3)`.
+    pub timebase: Option<String>,
+    /// Limits that hold where a job states none.
+    pub limits: Vec<LimitProfile>,
+    /// How it boots with U-Boot, where it can.
+    pub u_boot: Option<UBootProfile>,
+    /// The shell and paths on the board.
+    pub shell: ShellProfile,
+    /// Deadlines of the type, by action name (LAVA's device `timeouts`).
+    pub timeouts: Vec<(String, Duration)>,
+}
+
+/// The outlet that feeds a board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PowerProfile {
+    /// The relay.
+    pub relay: RelayName,
+    /// The outlet or channel, counted as the device counts (Tasmota and LCUS from 1).
+    pub outlet: u32,
+    /// How long it must stay off in a cycle.
+    pub off_time: Duration,
+}
+
+/// A serial console and the way to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsoleProfile {
+    /// The way to it.
+    pub source: ConsoleSource,
+    /// Pause between typed characters.
+    pub character_delay: Duration,
+}
+
+/// The way to a console.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsoleSource {
+    /// Raw TCP, as ser2net's `raw`.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A serial port or pseudo-terminal of this host.
+    Serial {
+        /// Its path.
+        path: PathBuf,
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
+/// A board's network port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkProfile {
+    /// `52:54:00:77:00:0a`, lower case.
+    pub mac: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Bits of the network's prefix.
+    pub prefix: u8,
+    /// The way out, where there is one.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// A latency limit of a board or type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitProfile {
+    /// `cyclictest`.
+    pub measure: String,
+    /// The loads, sorted; empty means idle.
+    pub load: Vec<String>,
+    /// The largest latency that passes.
+    pub limit: Duration,
+}
+
+/// How a board boots with U-Boot. Defaults are those of LAVA 2026.07's base template (facts).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UBootProfile {
+    /// Text that says that a key stops the automatic boot.
+    pub interrupt_prompt: String,
+    /// What is typed then; without newline.
+    pub interrupt_character: String,
+    /// The prompt: a regular expression.
+    pub prompt: String,
+    /// What U-Boot says before it jumps: literal text.
+    pub final_message: String,
+    /// What U-Boot says when a command failed: literal texts.
+    pub error_messages: Vec<String>,
+    /// Command sets by name (`ramdisk`, `nfs`), with LAVA's placeholders: `{SERVER_IP}`,
+    /// `{KERNEL}`, `{KERNEL_ADDR}`, `{BOOTX}`, ….
+    pub commands: Vec<(String, Vec<String>)>,
+    /// Where the parts go in memory, by type of kernel image (`image`, `zimage`, `uimage`).
+    pub load_addresses: Vec<(String, LoadAddresses)>,
+    /// Kernel arguments of the type: the value of `{CONSOLE_ARGS}` and the like is already in
+    /// here, e.g. `console=ttyAMA0,115200`.
+    pub kernel_args: String,
+    /// Extra kernel arguments for an NFS root.
+    pub nfs_args: String,
+}
+
+/// Addresses in hexadecimal, as U-Boot takes them: `0x40400000`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadAddresses {
+    /// Of the kernel.
+    pub kernel: String,
+    /// Of the ramdisk.
+    pub ramdisk: String,
+    /// Of the device tree.
+    pub dtb: String,
+}
+
+/// The shell on the board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShellProfile {
+    /// `/bin/sh`.
+    pub shell: String,
+    /// Directory of the overlay with `%s` for the job's number: `/lava-%s`.
+    pub results_dir: String,
+    /// Regular expression of the kernel's first line.
+    pub kernel_start_message: String,
+    /// The prompt that Basalt sets once it has a shell: literal text.
+    pub prompt: String,
+}

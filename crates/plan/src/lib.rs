@@ -1,0 +1,5 @@
+//! (JobDefinition, BoardProfile) -> Plan: actions, deadlines, retries. Pure.
+
+pub mod plan;
+
+pub use plan::Plan;
