@@ -155,6 +155,30 @@ pub struct LimitProfile {
     pub load: Vec<String>,
     /// The largest latency that passes.
     pub limit: Duration,
+    /// Which file says so.
+    #[serde(default)]
+    pub origin: LimitOrigin,
+}
+
+/// Which file a limit comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitOrigin {
+    /// The board's own file.
+    #[default]
+    Board,
+    /// The file of its type, or of a type that this one extends.
+    Type,
+}
+
+impl LimitOrigin {
+    /// The word in plans and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Board => "board",
+            Self::Type => "type",
+        }
+    }
 }
 
 /// How a board boots with U-Boot. Defaults are those of LAVA 2026.07's base template (facts).
@@ -170,16 +194,19 @@ pub struct UBootProfile {
     pub final_message: String,
     /// What U-Boot says when a command failed: literal texts.
     pub error_messages: Vec<String>,
-    /// Command sets by name (`ramdisk`, `nfs`), with LAVA's placeholders: `{SERVER_IP}`,
-    /// `{KERNEL}`, `{KERNEL_ADDR}`, `{BOOTX}`, ….
+    /// Command sets by name (`ramdisk`, `nfs`), with the placeholders of [`crate::placeholder`].
     pub commands: Vec<(String, Vec<String>)>,
     /// Where the parts go in memory, by type of kernel image (`image`, `zimage`, `uimage`).
     pub load_addresses: Vec<(String, LoadAddresses)>,
-    /// Kernel arguments of the type: the value of `{CONSOLE_ARGS}` and the like is already in
-    /// here, e.g. `console=ttyAMA0,115200`.
+    /// What `{KERNEL_ARGS}` stands for, e.g. `console=ttyAMA0,115200`. May hold placeholders.
     pub kernel_args: String,
-    /// Extra kernel arguments for an NFS root.
+    /// What `{NFS_ARGS}` stands for: the further kernel arguments for an NFS root. May hold
+    /// placeholders.
     pub nfs_args: String,
+    /// Where the device tree is when the job gives none, as the boot command takes it:
+    /// `${fdtcontroladdr}`. Without it the boot command then gets no device tree.
+    #[serde(default)]
+    pub default_dtb: Option<String>,
 }
 
 /// Addresses in hexadecimal, as U-Boot takes them: `0x40400000`.

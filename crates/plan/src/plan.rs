@@ -139,7 +139,7 @@ pub enum BlockKind {
 pub struct Deploy {
     /// Every file, in the order kernel, dtb, ramdisk, nfsrootfs, modules.
     pub downloads: Vec<Download>,
-    /// `image`, `zimage`, `uimage`.
+    /// `image`, `zimage`, `uimage`; empty without a kernel.
     pub kernel_type: String,
     /// Append the overlay to the ramdisk.
     pub overlay_in_ramdisk: bool,
@@ -171,7 +171,9 @@ pub struct Download {
 /// Power on to shell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Boot {
-    /// What is typed at U-Boot, with LAVA's placeholders still in.
+    /// What is typed at U-Boot. Planning has put in `{KERNEL_ARGS}`, `{NFS_ARGS}`, `{BOOTX}` and
+    /// `{TFTP_PORT}`; the runner's placeholders are still in
+    /// ([`basalt_lab::placeholder::BY_RUNNER`]).
     pub commands: Vec<String>,
     /// Where the parts go in memory.
     pub load_addresses: LoadAddresses,
