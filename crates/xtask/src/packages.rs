@@ -1,0 +1,127 @@
+//! The Debian packages that building, testing and the virtual boards need: the one list.
+
+use std::io::IsTerminal;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+
+/// Every package, with what it is for.
+const NEEDED: &[(&str, &str)] = &[
+    (
+        "binutils",
+        "readelf: which libraries a board's program needs",
+    ),
+    (
+        "busybox-static",
+        "the shell behind a simulated board's prompt",
+    ),
+    ("cpio", "packs ramdisks"),
+    (
+        "device-tree-compiler",
+        "shrinks the virtual board's device tree",
+    ),
+    (
+        "iproute2",
+        "ip: the bridge and the addresses of virtual boards",
+    ),
+    ("kmod", "depmod: a ramdisk's module dependencies"),
+    ("python3", "the independent recomputation of results"),
+    ("qemu-system-arm", "the virtual boards"),
+    ("tar", "packs and unpacks root file systems"),
+    ("u-boot-qemu", "the virtual boards' firmware"),
+    ("util-linux", "unshare, nsenter: network namespaces"),
+    ("xz-utils", "compresses the NFS root"),
+];
+
+/// Makes sure that every needed package is installed.
+///
+/// With `install` false, nothing is changed: the error carries the command that would do it.
+pub fn ensure(install: bool) -> Result<()> {
+    let missing = missing()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut words: Vec<&str> = Vec::new();
+    if !rustix::process::geteuid().is_root() {
+        words.push("sudo");
+        // Without a terminal nobody can type a password: fail at once instead of waiting for one.
+        if !std::io::stdin().is_terminal() {
+            words.push("-n");
+        }
+    }
+    words.extend(["apt-get", "install", "-y", "--no-install-recommends"]);
+    words.extend(&missing);
+    let line = words.join(" ");
+    if !install {
+        bail!("Debian packages are missing; install them with:\n  {line}");
+    }
+    eprintln!("installing {}", missing.join(" "));
+    if let Err(first) = apt_get(&words) {
+        // Package lists older than the mirror, or none at all, are cured by fetching them.
+        eprintln!("{first:#}; fetching the package lists and trying again");
+        let verb = words
+            .iter()
+            .position(|word| *word == "install")
+            .unwrap_or(0);
+        let update: Vec<&str> = words[..verb].iter().copied().chain(["update"]).collect();
+        apt_get(&update)?;
+        apt_get(&words)
+            .with_context(|| format!("install the packages yourself, then go on:\n  {line}"))?;
+    }
+    Ok(())
+}
+
+fn apt_get(words: &[&str]) -> Result<()> {
+    let mut command = Command::new(words[0]);
+    command
+        .args(&words[1..])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    process::run(&mut command, Duration::from_secs(900)).map(drop)
+}
+
+/// The needed packages that dpkg does not list as installed.
+fn missing() -> Result<Vec<&'static str>> {
+    let output = Command::new("dpkg-query")
+        .args(["-W", "-f", "${Package} ${db:Status-Status}\n"])
+        .args(NEEDED.iter().map(|(name, _)| name))
+        .output()
+        .context(
+            "dpkg-query cannot be started: virtual boards are prepared on Debian 12 or later",
+        )?;
+    // dpkg-query exits with 1 when it does not know a name; the rest is still listed.
+    let listed = String::from_utf8_lossy(&output.stdout);
+    Ok(missing_from(&listed))
+}
+
+fn missing_from(listed: &str) -> Vec<&'static str> {
+    NEEDED
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| {
+            !listed
+                .lines()
+                .any(|line| line == format!("{name} installed"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_package_with_configuration_left_counts_as_missing() {
+        let listed: String = NEEDED
+            .iter()
+            .map(|(name, _)| match *name {
+                "kmod" => "kmod config-files\n".to_owned(),
+                "cpio" => String::new(),
+                name => format!("{name} installed\n"),
+            })
+            .collect();
+        assert_eq!(missing_from(&listed), ["cpio", "kmod"]);
+    }
+}

@@ -1,0 +1,194 @@
+//! Other programs: started, bounded in time, and quoted when they fail.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// Runs `command` to its end with no standard input and returns what it wrote to standard output.
+///
+/// Errors name the command and carry the last lines that it wrote to standard error. A command that
+/// takes longer than `limit` is killed.
+pub fn run(command: &mut Command, limit: Duration) -> Result<String> {
+    finish(command.stdin(Stdio::null()), limit)
+}
+
+/// [`run`] with this standard input.
+pub fn run_with_input(command: &mut Command, input: Stdio, limit: Duration) -> Result<String> {
+    finish(command.stdin(input), limit)
+}
+
+/// [`run`] with whatever standard input the command has been given.
+fn finish(command: &mut Command, limit: Duration) -> Result<String> {
+    let name = name_of(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{name} cannot be started"))?;
+    let output = drain(child.stdout.take());
+    let errors = drain(child.stderr.take());
+    let Some(status) = wait(&mut child, limit)? else {
+        child.kill().with_context(|| format!("killing {name}"))?;
+        child
+            .wait()
+            .with_context(|| format!("waiting for {name}"))?;
+        bail!(
+            "{name} did not end within {} s and was killed",
+            limit.as_secs()
+        );
+    };
+    // The pipes end with the process, unless it left a child behind that holds them.
+    let grace = Duration::from_secs(5);
+    let output = output.recv_timeout(grace).unwrap_or_default();
+    let errors = errors.recv_timeout(grace).unwrap_or_default();
+    if !status.success() {
+        bail!("{name} failed ({status}){}", tail(&errors, &output));
+    }
+    Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+/// Runs `first | second`; both must succeed.
+pub fn pipe(first: &mut Command, second: &mut Command, limit: Duration) -> Result<()> {
+    let started = Instant::now();
+    let first_name = name_of(first);
+    let mut writer = first
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{first_name} cannot be started"))?;
+    let stream = writer
+        .stdout
+        .take()
+        .context("the pipe of a child that was started with one")?;
+    let writer_errors = drain(writer.stderr.take());
+    let result = finish(second.stdin(Stdio::from(stream)), limit);
+    let left = limit.saturating_sub(started.elapsed());
+    let status = wait(&mut writer, left.max(Duration::from_secs(1)))?;
+    let Some(status) = status else {
+        writer
+            .kill()
+            .with_context(|| format!("killing {first_name}"))?;
+        writer
+            .wait()
+            .with_context(|| format!("waiting for {first_name}"))?;
+        bail!(
+            "{first_name} did not end within {} s and was killed",
+            limit.as_secs()
+        );
+    };
+    result?;
+    if !status.success() {
+        let errors = writer_errors
+            .recv_timeout(Duration::from_secs(5))
+            .unwrap_or_default();
+        bail!("{first_name} failed ({status}){}", tail(&errors, &[]));
+    }
+    Ok(())
+}
+
+/// Waits for the end of `child`; `None` when `limit` passed first.
+pub fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    let pid = Pid::from_child(child);
+    // A descriptor of the process becomes readable when it ends: no polling by time.
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).context("opening a child's pidfd")?;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left =
+            Timespec::try_from(left).context("a waiting time that fits the kernel's type")?;
+        let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
+        match poll(&mut watched, Some(&left)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {
+                return child
+                    .wait()
+                    .map(Some)
+                    .context("reading a child's exit status");
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("waiting for a child"),
+        }
+    }
+}
+
+/// Reads a child's stream to its end on a thread of its own, so that a full pipe never stops it.
+fn drain(stream: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // A stream that breaks off still hands over what came before.
+            let _ = stream.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
+/// The program's name and first argument, for messages.
+fn name_of(command: &Command) -> String {
+    let mut name = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args().take(1) {
+        name.push(' ');
+        name.push_str(&argument.to_string_lossy());
+    }
+    name
+}
+
+/// The last lines of what a failed program said, errors first choice.
+fn tail(errors: &[u8], output: &[u8]) -> String {
+    let said = if errors.trim_ascii().is_empty() {
+        output
+    } else {
+        errors
+    };
+    let said = String::from_utf8_lossy(said);
+    let lines: Vec<&str> = said.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(12)..]
+        .iter()
+        .map(|line| format!("\n  {line}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_quotes_what_the_program_said() {
+        let error = run(
+            Command::new("sh").args(["-c", "echo lost the mirror >&2; exit 3"]),
+            Duration::from_secs(30),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("lost the mirror"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_at_its_limit() {
+        let started = Instant::now();
+        let error = run(Command::new("sleep").arg("600"), Duration::from_millis(100))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("was killed"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_pipe_fails_when_its_first_half_fails() {
+        let result = pipe(
+            Command::new("sh").args(["-c", "echo half; exit 4"]),
+            Command::new("sh").args(["-c", "cat >/dev/null"]),
+            Duration::from_secs(30),
+        );
+        assert!(result.unwrap_err().to_string().contains("exit status: 4"));
+    }
+}
