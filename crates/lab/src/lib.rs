@@ -1,4 +1,28 @@
 //! The lab's own files (boards, types, relays), handed in as texts, read into a [`profile::Lab`].
+//!
+//! [`read()`] reads all files of a lab at once and collects every mistake at its place. A lab is
+//! `lab.yaml`, `relays/*.yaml`, `boards/*.yaml` and `device-types/*.yaml` ([`FileKind`]); board
+//! types that come with Basalt are in [`builtin`] and may be extended by a lab's own.
+//!
+//! What each key means stands in the examples under `lab-config/` and `device-types/`; what it
+//! becomes, in [`profile`].
+//!
+//! Not done here: opening files or directories, resolving names of hosts, asking hardware.
 
+mod board;
+pub mod builtin;
+mod check;
+mod file;
+mod inherit;
+mod lab_file;
 pub mod placeholder;
 pub mod profile;
+mod read;
+mod relay;
+mod scalar;
+pub mod timeouts;
+mod values;
+
+pub use file::{FileKind, LabFile};
+pub use profile::Lab;
+pub use read::read;
