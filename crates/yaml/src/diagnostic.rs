@@ -149,6 +149,16 @@ impl Diagnostics {
         &mut self.list[last]
     }
 
+    /// Where the next diagnostic will stand among those that are kept.
+    pub(crate) fn next(&self) -> usize {
+        self.list.len()
+    }
+
+    /// One of those that are kept.
+    pub(crate) fn kept(&mut self, place: usize) -> Option<&mut Diagnostic> {
+        self.list.get_mut(place)
+    }
+
     /// Whether anything is refused.
     pub fn has_errors(&self) -> bool {
         self.errors > 0
@@ -174,9 +184,15 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// All that are kept, by file and place.
+    /// All that are kept, by file and place. What is found several times at one place, as behind
+    /// an anchor, comes once.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
-        let mut sorted: Vec<_> = self.list.iter().collect();
+        let mut sorted: Vec<&Diagnostic> = Vec::with_capacity(self.list.len());
+        for diagnostic in &self.list {
+            if !sorted.contains(&diagnostic) {
+                sorted.push(diagnostic);
+            }
+        }
         sorted.sort_by_key(|diagnostic| (diagnostic.span.source, diagnostic.span.start));
         sorted
     }

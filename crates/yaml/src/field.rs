@@ -52,6 +52,12 @@ impl<'d> Field<'d> {
         self.node
     }
 
+    /// The value unread, and where to report mistakes that only the caller can see.
+    pub fn into_parts(self) -> Option<(Node, &'d mut Diagnostics)> {
+        let diagnostics = self.diagnostics;
+        self.node.map(|node| (node, diagnostics))
+    }
+
     /// The value and its place: `field.spanned(Field::text)`.
     pub fn spanned<T>(self, read: impl FnOnce(Self) -> Option<T>) -> Option<(T, Span)> {
         let span = self.span()?;

@@ -18,6 +18,8 @@ pub struct MapReader<'d> {
     node: Node,
     what: String,
     asked: Vec<String>,
+    // Keys that are reported as missing, and where that report stands.
+    missing: Vec<(String, usize)>,
     diagnostics: &'d mut Diagnostics,
 }
 
@@ -44,6 +46,7 @@ impl<'d> MapReader<'d> {
             node: node.clone(),
             what,
             asked: Vec::new(),
+            missing: Vec::new(),
             diagnostics,
         })
     }
@@ -84,6 +87,7 @@ impl<'d> MapReader<'d> {
     pub fn required(&mut self, key: &str) -> Field<'_> {
         if !self.has(key) {
             let message = format!("{} needs `{key}`", self.what);
+            self.missing.push((key.to_owned(), self.diagnostics.next()));
             self.diagnostics.error(self.node.span, message);
         }
         self.optional(key)
@@ -130,6 +134,8 @@ impl<'d> MapReader<'d> {
         if !self.has("version") {
             self.asked.push("version".to_owned());
             let message = format!("{} needs `version: {newest}` on top", self.what);
+            self.missing
+                .push(("version".to_owned(), self.diagnostics.next()));
             self.diagnostics
                 .error(self.node.span, message)
                 .with_hint(format!("write `version: {newest}` into the first line"));
@@ -153,8 +159,9 @@ impl<'d> MapReader<'d> {
         None
     }
 
-    /// Reports the keys that nobody asked for.
-    pub fn finish(self, unknown: Unknown) {
+    /// Reports the keys that nobody asked for. One that looks like a missing key is one mistake
+    /// with it, and is reported as that.
+    pub fn finish(mut self, unknown: Unknown) {
         let Some(entries) = self.node.as_map() else {
             return;
         };
@@ -166,6 +173,14 @@ impl<'d> MapReader<'d> {
             }
             let name = crate::node::shorten(key.source_text().unwrap_or_default());
             let meant = closest(&name, missing.iter().copied());
+            if let Some(place) = meant.and_then(|meant| take(&mut self.missing, meant))
+                && let Some(report) = self.diagnostics.kept(place)
+            {
+                report.message = format!("unknown key `{name}`, and {}", report.message);
+                report.span = key.span;
+                report.hint = meant.map(|meant| format!("did you mean `{meant}`?"));
+                continue;
+            }
             let message = match unknown {
                 Unknown::Error => format!("unknown key `{name}` in {}", self.what),
                 Unknown::Warn => format!("unknown key `{name}` in {} has no effect", self.what),
@@ -184,4 +199,10 @@ impl<'d> MapReader<'d> {
             }
         }
     }
+}
+
+/// Removes a key from the missing ones.
+fn take(missing: &mut Vec<(String, usize)>, key: &str) -> Option<usize> {
+    let place = missing.iter().position(|(name, _)| name == key)?;
+    Some(missing.swap_remove(place).1)
 }
