@@ -115,6 +115,10 @@ pub struct Action {
 }
 
 /// What an action does.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a job has a handful of actions, and boxes would be in every reader's way"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum ActionKind {
     /// `deploy`, `to: tftp`.
