@@ -120,7 +120,7 @@ fn phases(span: Span, block: &Block, realtime: &Realtime, problems: &mut Problem
                     format_duration(deadline)
                 ),
             )
-            .with_hint("give this block a longer `timeout`");
+            .with_hint("give it more time with this block's `timeout` or `timeouts`");
     }
     let sum: Duration = realtime.phases.iter().map(|phase| phase.duration).sum();
     if !too_long && block.timeout <= sum {
@@ -133,6 +133,6 @@ fn phases(span: Span, block: &Block, realtime: &Realtime, problems: &mut Problem
                     format_duration(block.timeout)
                 ),
             )
-            .with_hint("give this block a longer `timeout`");
+            .with_hint("give it more time with this block's `timeout` or `timeouts`");
     }
 }

@@ -172,8 +172,16 @@ fn attempts(value: &ContextValue) -> Result<u32, String> {
 
 fn pattern(value: &ContextValue) -> Result<String, String> {
     let text = text(value)?;
-    regex::Regex::new(&text).map_err(|error| format!("is no regular expression: {error}"))?;
-    Ok(text)
+    match regex::Regex::new(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            // The crate draws the mistake over several lines and says it in the last.
+            let error = error.to_string();
+            let said = error.lines().last().unwrap_or_default();
+            let said = said.strip_prefix("error: ").unwrap_or(said);
+            Err(format!("must be a regular expression: {said}"))
+        }
+    }
 }
 
 /// A hexadecimal address; YAML has read an unquoted `0x48000000` as a number already.
