@@ -106,11 +106,6 @@ fn common(reader: &mut MapReader<'_>, job: Option<Duration>) -> Common {
     unsupported(reader, "repeat", None);
     unsupported(reader, "protocols", None);
     unsupported(reader, "role", Some("a job runs on one board by itself"));
-    unsupported(
-        reader,
-        "connection-namespace",
-        Some("a job has one board and one console"),
-    );
     let retry = reader.optional("failure_retry").int(1..=1000);
     let interval = reader.optional("failure_retry_interval").int(0..=86_400);
     Common {
@@ -120,8 +115,25 @@ fn common(reader: &mut MapReader<'_>, job: Option<Duration>) -> Common {
         failure_retry_interval: interval
             .and_then(|number| u64::try_from(number).ok())
             .map(Duration::from_secs),
-        namespace: namespace(reader.optional("namespace")),
+        namespace: namespaces_of(reader),
     }
+}
+
+/// The namespace; that of the connection can only be the same one.
+fn namespaces_of(reader: &mut MapReader<'_>) -> Option<String> {
+    let own = namespace(reader.optional("namespace"));
+    let (connection, span) = reader
+        .optional("connection-namespace")
+        .spanned(Field::string)
+        .unzip();
+    if let (Some(connection), Some(span)) = (connection, span)
+        && own.as_ref() != Some(&connection)
+    {
+        let message = format!("`connection-namespace: {connection}` is not supported yet");
+        let diagnostic = reader.diagnostics().error(span, message);
+        diagnostic.with_hint("a job has one board, one console and one namespace");
+    }
+    own
 }
 
 fn namespace(field: Field<'_>) -> Option<String> {

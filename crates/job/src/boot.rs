@@ -64,9 +64,10 @@ pub(crate) fn read(mut reader: MapReader<'_>) -> Option<BootUBoot> {
         parameters(reader.optional("parameters"));
     only(&mut reader, "use_bootscript", false);
     only(&mut reader, "reset", true);
-    for key in ["transfer_overlay", "soft_reboot", "docker"] {
+    for key in ["transfer_overlay", "docker"] {
         unsupported(&mut reader, key, None);
     }
+    without_effect(&mut reader, "soft_reboot", "boards are switched off and on");
     without_effect(
         &mut reader,
         "type",

@@ -5,7 +5,11 @@ use basalt_yaml::{Diagnostics, Field, MapReader, Node, Unknown, Value};
 use crate::definition::InlineDefinition;
 use crate::values::{unsupported, variables};
 
-const FORMAT: &str = "Lava-Test Test Definition 1.0";
+/// The format's name, and the one that it had before.
+const FORMATS: &[(&str, ())] = &[
+    ("Lava-Test Test Definition 1.0", ()),
+    ("Lava-Test-Shell Test Definition 1.0", ()),
+];
 
 /// What `install` needs a distribution's tools for.
 const PACKAGING: &[&str] = &["keys", "sources", "deps", "git-repos"];
@@ -65,7 +69,7 @@ pub(crate) fn read(
 
 fn metadata(reader: &mut MapReader<'_>) -> Option<(String, Option<String>)> {
     let mut metadata = reader.required("metadata").map("`metadata`")?;
-    let format = metadata.required("format").word(&[(FORMAT, ())]);
+    let format = metadata.required("format").word(FORMATS);
     let name = metadata.required("name").text();
     let description = metadata.optional_or_null("description").text();
     for key in ["maintainer", "os", "scope", "devices", "environment"] {

@@ -234,7 +234,7 @@ fn definitions_are_checked_to_their_steps() {
 11:7 `branch` has no effect on an inline definition
 12:20 `1A` in `parameters` cannot name a shell variable
 12:30 `B` must be a single value, found a list
-14:28 `format` must be `Lava-Test Test Definition 1.0`, found the text `Lava-Test Test Definition 1.1`
+14:28 `format` must be one of `Lava-Test Test Definition 1.0`, `Lava-Test-Shell Test Definition 1.0`, found the text `Lava-Test Test Definition 1.1`
 15:19 `deps` in `install` is not supported yet
 15:40 `git-repos` in `install` is not supported yet
 16:9 `parse` in the inline definition is not supported yet
@@ -261,8 +261,8 @@ fn actions_have_one_key_and_one_namespace() {
 - deploy: {to: tfpt}
 - boot
 - boot: {method: u-boot, commands: nfs, prompts: '.*', namespace: common}
-- boot: {method: u-boot, commands: nfs, prompts: [], namespace: b, connection-namespace: c, role: [x]}
-- boot: {method: u-boot, commands: [], prompts: 'x(?=y)', auto_login: {login_prompt: 'login:', password: x}}
+- boot: {method: u-boot, commands: nfs, prompts: [], namespace: b, connection-namespace: c, soft_reboot: reboot, role: [x]}
+- boot: {method: u-boot, commands: [], namespace: b, connection-namespace: b, prompts: 'x(?=y)', auto_login: {login_prompt: 'login:', password: x}}
 ",
     );
     insta::assert_snapshot!(places(&text).join("\n"), @r"
@@ -276,13 +276,14 @@ fn actions_have_one_key_and_one_namespace() {
 10:67 the namespace `common` is reserved
 11:50 `prompts` is empty
 11:65 more than one namespace in a job is not supported yet
-11:68 `connection-namespace` in this boot action is not supported yet
-11:93 `role` in this boot action is not supported yet
-12:3 this action has no namespace although others have one
+11:90 `connection-namespace: c` is not supported yet
+11:93 `soft_reboot` in this boot action has no effect: boards are switched off and on
+11:114 `role` in this boot action is not supported yet
 12:36 `commands` is empty
-12:49 the prompt is no regular expression: look-around, including look-ahead and look-behind, is not supported
-12:71 `auto_login` needs `username`
-12:96 `password` needs `password_prompt` beside it
+12:51 more than one namespace in a job is not supported yet
+12:88 the prompt is no regular expression: look-around, including look-ahead and look-behind, is not supported
+12:110 `auto_login` needs `username`
+12:135 `password` needs `password_prompt` beside it
 ");
 }
 
