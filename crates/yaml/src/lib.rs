@@ -16,6 +16,7 @@
 mod diagnostic;
 mod duration;
 mod field;
+mod mapping;
 mod node;
 mod parse;
 mod reader;
