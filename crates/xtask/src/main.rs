@@ -3,10 +3,16 @@
 //! What is not done here: anything that Basalt itself does. These verbs build it, test it, measure
 //! it and prepare the boards that it is tried on.
 
+mod bench;
 mod boards;
+mod campaign;
+mod demo;
 mod packages;
 mod process;
 mod progress;
+mod suite;
+mod tally;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -24,11 +30,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Show Basalt's main job on virtual boards, and check it against a planted truth
+    Demo(demo::Options),
+    /// Run everything that must hold before a change is merged; the last line counts it
+    Test(suite::Options),
     /// Prepare what virtual boards boot: kernels, ramdisks, an NFS root, U-Boot, a device tree
     ///
     /// The files land in target/boards/arm64, with a manifest of package versions and checksums.
     /// What is there and still right is kept: a second run takes about a second and asks nobody.
     Boards(boards::Options),
+    /// Check the rules of the house: who depends on whom, what code must not say
+    Tidy,
+    /// Run what takes longer than a merge may wait: seeded, resumable, with a table
+    Campaign(campaign::Options),
+    /// Measure, and show each figure with its aim
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +59,19 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
+        Verb::Demo(options) => demo::run(&options),
+        Verb::Test(options) => suite::run(&options),
         Verb::Boards(options) => boards::run(&options),
+        Verb::Tidy => {
+            let counts = tidy::run()?;
+            println!("{counts}");
+            Ok(if counts.failed == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Verb::Campaign(options) => campaign::run(&options),
+        Verb::Bench(options) => bench::run(&options),
     }
 }

@@ -1,13 +1,13 @@
 //! Other programs: started, bounded in time, and quoted when they fail.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// Runs `command` to its end with no standard input and returns what it wrote to standard output.
 ///
@@ -50,6 +50,112 @@ fn finish(command: &mut Command, limit: Duration) -> Result<String> {
         bail!("{name} failed ({status}){}", tail(&errors, &output));
     }
     Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+/// Runs `command` with no standard input and passes on what it writes, line by line, to our own
+/// standard output and to `seen`. A command that takes longer than `limit` is killed with all its
+/// descendants.
+pub fn stream(
+    command: &mut Command,
+    limit: Duration,
+    seen: &mut dyn FnMut(&str),
+) -> Result<ExitStatus> {
+    let name = name_of(command);
+    // One pipe for both streams keeps their lines in order.
+    let (reader, writer) = std::io::pipe().context("making a pipe")?;
+    let errors = writer.try_clone().context("making a pipe")?;
+    command.stdin(Stdio::null()).stdout(writer).stderr(errors);
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{name} cannot be started"))?;
+    // The command holds the pipe's writing ends; as long as it lives, the pipe does not end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        while reader
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|count| count > 0)
+        {
+            let text = String::from_utf8_lossy(&line)
+                .trim_end_matches('\n')
+                .to_owned();
+            if sender.send(text).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
+    let deadline = Instant::now() + limit;
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                println!("{line}");
+                seen(&line);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                kill_tree(&mut child).with_context(|| format!("killing {name}"))?;
+                bail!(
+                    "{name} did not end within {} s and was killed",
+                    limit.as_secs()
+                );
+            }
+        }
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    match wait(&mut child, left.max(Duration::from_secs(1)))? {
+        Some(status) => Ok(status),
+        None => {
+            kill_tree(&mut child).with_context(|| format!("killing {name}"))?;
+            bail!(
+                "{name} closed its output but did not end within {} s",
+                limit.as_secs()
+            );
+        }
+    }
+}
+
+/// Kills a child and everything below it: cargo's own death would leave its tests running.
+fn kill_tree(child: &mut Child) -> Result<()> {
+    let mut pids = vec![Pid::from_child(child)];
+    let mut next = 0;
+    while let Some(pid) = pids.get(next) {
+        pids.extend(children_of(*pid));
+        next += 1;
+    }
+    for pid in pids {
+        // One that has ended meanwhile needs no signal.
+        if let Err(error) = kill_process(pid, Signal::KILL)
+            && error != rustix::io::Errno::SRCH
+        {
+            return Err(error.into());
+        }
+    }
+    child
+        .wait()
+        .context("reading a killed child's exit status")?;
+    Ok(())
+}
+
+/// The processes that `pid` started and that still run, from `/proc/PID/task/TID/children`
+/// (proc(5); every thread has its own).
+fn children_of(pid: Pid) -> Vec<Pid> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|listed| {
+            listed
+                .split_whitespace()
+                .filter_map(|word| Pid::from_raw(word.parse().ok()?))
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Runs `first | second`; both must succeed.
@@ -180,6 +286,40 @@ mod tests {
             .to_string();
         assert!(error.contains("was killed"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_streamed_program_is_killed_with_its_children() {
+        let mut lines = Vec::new();
+        let error = stream(
+            Command::new("sh").args(["-c", "sleep 600 & echo $!; echo error >&2; wait"]),
+            Duration::from_millis(500),
+            &mut |line| lines.push(line.to_owned()),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("was killed"), "{error}");
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let sleeper = lines[0].parse().ok().and_then(Pid::from_raw).unwrap();
+        // Not a child of ours, but its descriptor becomes readable at its end all the same.
+        if let Ok(descriptor) = pidfd_open(sleeper, PidfdFlags::empty()) {
+            let limit = Timespec {
+                tv_sec: 30,
+                tv_nsec: 0,
+            };
+            let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
+            assert_eq!(poll(&mut watched, Some(&limit)), Ok(1), "the sleeper lives");
+        }
+    }
+
+    #[test]
+    fn a_streamed_program_says_how_it_ended() {
+        let status = stream(
+            Command::new("sh").args(["-c", "exit 3"]),
+            Duration::from_secs(30),
+            &mut |_| {},
+        );
+        assert_eq!(status.unwrap().code(), Some(3));
     }
 
     #[test]
