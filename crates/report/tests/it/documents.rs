@@ -8,7 +8,7 @@ use basalt_report::{FoldError, Results, junit, outcome};
 
 use crate::{idle, loaded, stock};
 
-fn journal(bodies: Vec<EventBody>) -> Vec<Event> {
+pub(crate) fn journal(bodies: Vec<EventBody>) -> Vec<Event> {
     let accepted = EventBody::Accepted {
         job_name: "latency <rt> & load".into(),
         board: basalt_model::BoardName::new("qemu-1"),
@@ -51,7 +51,7 @@ fn case(suite: &str, name: &str, result: CaseOutcome, attempt: u32) -> EventBody
     }
 }
 
-fn phase(record: LatencyRecord) -> EventBody {
+pub(crate) fn phase(record: LatencyRecord) -> EventBody {
     EventBody::PhaseFinished {
         level: "3".into(),
         phase: record.phase.clone(),
