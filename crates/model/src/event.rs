@@ -196,6 +196,11 @@ pub enum EventBody {
         /// What was typed, as text.
         text: String,
     },
+    /// The line in which the boot loader names itself.
+    LoaderBanner {
+        /// The line: `U-Boot 2023.01 …`.
+        line: String,
+    },
     /// The line in which the booted kernel names itself.
     KernelBanner {
         /// The line, from `Linux version` on.
@@ -217,12 +222,17 @@ pub enum EventBody {
     },
     /// A board-side helper sent a signal, or the spool gave it back later.
     Signal {
-        /// The helper's sequence number in its stage.
+        /// The helper's sequence number in its stage, from 1; 0 for a string that a test printed
+        /// itself.
         number: u64,
-        /// The signal's text.
+        /// The signal: its name, a blank, its text.
         text: String,
-        /// The block in which it was sent.
+        /// Where on the console it ended.
+        offset: u64,
+        /// The block or phase in which it was sent.
         level: String,
+        /// Which attempt of its block, from 1.
+        attempt: u32,
         /// True if it was read from the spool because the console had not shown it.
         from_spool: bool,
     },
