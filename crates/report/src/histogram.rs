@@ -15,6 +15,8 @@ use scale::{Counts, GUTTER, Scale};
 
 /// Eighths of a cell, filled from below.
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Fewer rows of bars than this show nothing.
+const LEAST_ROWS: usize = 3;
 /// Space to the right of the plot for a CPU's maximum.
 const CPU_NOTE: usize = 14;
 
@@ -22,6 +24,7 @@ const CPU_NOTE: usize = 14;
 /// several. `height` is the number of rows of bars. Lines end with a newline.
 pub fn histogram(record: &LatencyRecord, style: Style, height: usize) -> String {
     let mut text = title(record, style);
+    let height = height.max(LEAST_ROWS);
     let counts = Counts::of(record);
     if counts.is_empty() {
         text.push_str(&style.paint(Ink::Faint, "  (no histogram)"));

@@ -3,7 +3,7 @@
 use basalt_realtime::LatencyRecord;
 
 use super::scale::{Counts, GUTTER, Scale};
-use super::{BLOCKS, timebase};
+use super::{BLOCKS, LEAST_ROWS, timebase};
 use crate::canvas::Canvas;
 use crate::style::{Ink, Style, grouped, tame};
 
@@ -19,6 +19,7 @@ pub fn overlay(
     text.push_str(&legend(second, Ink::Second, '░', style));
     text.push_str(&format!("  {} both\n", style.paint(Ink::Both, "█")));
     text.push_str(&timebases(first, second, style));
+    let height = height.max(LEAST_ROWS);
     let counts = [Counts::of(first.1), Counts::of(second.1)];
     if counts.iter().all(Counts::is_empty) {
         text.push_str(&style.paint(Ink::Faint, "  (no histograms)"));

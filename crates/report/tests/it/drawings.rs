@@ -97,6 +97,17 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
+fn a_terminal_of_no_size_still_gets_a_drawing() {
+    let style = Style {
+        color: false,
+        width: 0,
+    };
+    assert!(histogram(&four_cpus(), style, 0).contains('█'));
+    assert!(overlay(("a", &idle()), ("b", &loaded()), style, 0).contains('░'));
+    assert!(table(&[idle()], style).contains("pass"));
+}
+
+#[test]
 fn a_board_cannot_write_to_the_terminal_through_a_record() {
     let mut record = stock();
     record.reason = "a\u{1b}]0;title\u{7}".into();
