@@ -126,13 +126,13 @@ fn cyclictest(wanted: &Wanted, interval_us: u64, histogram_us: u64) -> Vec<Strin
 /// One round of a load; the board-side runner starts the next the moment one ends.
 ///
 /// hackbench: two groups are 80 tasks that send 100 bytes to each other, more than enough to keep
-/// any board's CPUs busy, and the most that was measured to run beside a measurement on a board
-/// with 256 MiB. 200 loops are 160,000 messages: about 3 s on a slow virtual CPU (20 us a message)
-/// and 0.3 s on a fast one, so that a load that dies is noticed soon, and starting the tasks stays
-/// a small part of a round.
+/// any board's CPUs busy. A board with 256 MiB runs round after round with 200 MiB free in between.
+/// 20 loops are 16,000 messages: measured 2.5 s on the slowest board there is (a PREEMPT_RT kernel
+/// on an emulated CPU with icount shift=3, 150 us a message) and well below a second on a real
+/// one, so that a load that cannot run is noticed soon.
 fn load_command(load: &Load) -> Vec<String> {
     match load {
-        Load::Hackbench => ["hackbench", "-g", "2", "-l", "200"]
+        Load::Hackbench => ["hackbench", "-g", "2", "-l", "20"]
             .map(str::to_owned)
             .to_vec(),
     }
