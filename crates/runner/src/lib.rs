@@ -1,1 +1,34 @@
-//! (empty)
+//! One run of a job on one board: deploy, boot, test, finalize; resumed after any kill.
+//!
+//! - [`run`] performs a [`basalt_plan::Plan`] in a [`directory::RunDirectory`]: `deploy`, `boot`,
+//!   `stage` (test definitions), `measure` (phases), each a file of actions;
+//! - [`session`] is the board's console with everything that is noticed on it;
+//! - [`state`] folds the journal, [`recorder`] writes it and tells who watches;
+//! - [`overlay`] and `board/` are what runs on the board; [`signals`] and [`results`] read what it
+//!   says;
+//! - [`host`] holds the locks and epochs that arbitrate boards on one host.
+//!
+//! What is not done here: planning, scheduling, and every decision of a server. The runner takes
+//! concrete handles; only its clock is abstract.
+
+mod boot;
+mod deploy;
+pub mod directory;
+mod export;
+pub mod host;
+mod measure;
+pub mod overlay;
+mod payload;
+pub mod recorder;
+pub mod results;
+mod roots;
+mod run;
+pub mod session;
+pub mod signals;
+mod stage;
+pub mod state;
+mod transfer;
+
+pub use directory::RunDirectory;
+pub use recorder::Live;
+pub use run::{Attach, Resources, RunError, Summary, run};

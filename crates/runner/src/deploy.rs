@@ -1,0 +1,352 @@
+//! Files for a network boot: fetched and checked before the board is switched on, the overlay built,
+//! the lease's boot root opened.
+
+use std::path::PathBuf;
+
+use basalt_artifacts::{Fetched, Policy, Progress, Request, cpio, kernel_identity, uimage};
+use basalt_model::{Culprit, EventBody, Failure, Part};
+use basalt_netboot::tftp::FileSource;
+use basalt_plan::plan::{Block, Deploy, Download, action};
+use tokio::time::Instant;
+
+use crate::overlay::{self, OverlayFile};
+use crate::recorder::Live;
+use crate::roots::{NfsRoot, RootFiles, Roots};
+use crate::run::{Place, Run};
+use crate::session::chain;
+
+/// Overlay and uploads have to fit; nothing that a kernel or root file system has reached yet.
+const LARGEST_DOWNLOAD: u64 = 8 << 30;
+
+impl Run {
+    /// One attempt of a deploy block.
+    pub(crate) async fn deploy(
+        &mut self,
+        block: &Block,
+        deploy: &Deploy,
+        attempt: u32,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let mut fetched = Vec::new();
+        for (index, download) in deploy.downloads.iter().enumerate() {
+            let name = if download.url.starts_with("file:") {
+                action::FILE_DOWNLOAD
+            } else {
+                action::HTTP_DOWNLOAD
+            };
+            let here = Place {
+                level: format!("{}.{}", block.level, index + 1),
+                name,
+                attempt,
+                deadline: deadline.min(Instant::now() + block.timeout_of(name)),
+            };
+            let file = self
+                .action(here, async |run, deadline| {
+                    run.download(download, deadline).await
+                })
+                .await?;
+            fetched.push((download.clone(), file));
+        }
+        let number = deploy.downloads.len() as u32 + 1;
+        let here = Place {
+            level: format!("{}.{number}", block.level),
+            name: action::OVERLAY,
+            attempt,
+            deadline: deadline.min(Instant::now() + block.timeout_of(action::OVERLAY)),
+        };
+        self.action(here, async |run, _| run.write_overlay())
+            .await?;
+        let here = Place {
+            level: format!("{}.{}", block.level, number + 1),
+            name: action::PREPARE_TFTP,
+            attempt,
+            deadline: deadline.min(Instant::now() + block.timeout_of(action::PREPARE_TFTP)),
+        };
+        self.action(here, async |run, deadline| {
+            run.open_roots(deploy, &fetched, deadline).await
+        })
+        .await
+    }
+
+    /// Opens the roots of a deploy block that is done: its files are in the cache.
+    pub(crate) async fn reopen_roots(
+        &mut self,
+        block: &Block,
+        deploy: &Deploy,
+    ) -> Result<(), Failure> {
+        let deadline = Instant::now() + block.timeout_of(action::PREPARE_TFTP);
+        let mut fetched = Vec::new();
+        for download in &deploy.downloads {
+            let file = self
+                .download(download, Instant::now() + block.timeout)
+                .await?;
+            fetched.push((download.clone(), file));
+        }
+        self.write_overlay()?;
+        self.open_roots(deploy, &fetched, deadline).await
+    }
+
+    async fn download(
+        &mut self,
+        download: &Download,
+        deadline: Instant,
+    ) -> Result<Fetched, Failure> {
+        let request = Request {
+            label: download.label.clone(),
+            url: download.url.clone(),
+            headers: download.headers.clone(),
+            compression: download.compression.clone(),
+            checksum: download.checksum.clone(),
+        };
+        let policy = Policy {
+            file_roots: self.plan.dispatcher.file_roots.clone(),
+            allow_hosts: self.plan.dispatcher.allow_hosts.clone(),
+            size_limit: LARGEST_DOWNLOAD,
+        };
+        let live = self.session.recorder.live();
+        let progress = move |progress: Progress<'_>| {
+            let _ = live.send(Live::Progress {
+                label: progress.label.to_owned(),
+                done: progress.received,
+                total: progress.total,
+                unit: "bytes",
+            });
+        };
+        let awaited = format!(
+            "{} from {}",
+            download.label,
+            basalt_artifacts::public_url(&download.url)
+        );
+        let cancel = self.session.cancel.clone();
+        let fetched = tokio::select! {
+            () = cancel.cancelled() => {
+                return Err(Failure::new(Culprit::Canceled, "canceled", "the job was canceled"));
+            }
+            fetched = tokio::time::timeout_at(
+                deadline,
+                self.cache.fetch(&request, &policy, &progress),
+            ) => fetched,
+        };
+        let fetched = match fetched {
+            Err(_) => {
+                let mut failure = Failure::infrastructure(
+                    Part::Network,
+                    "download-timeout",
+                    "the download did not end within its time",
+                );
+                failure.awaited = Some(awaited);
+                return Err(failure);
+            }
+            Ok(Err(error)) => {
+                let culprit = if error.is_job_fault() {
+                    Culprit::Job
+                } else {
+                    Culprit::Infrastructure
+                };
+                let mut failure = Failure::new(culprit, error.code(), chain(&error));
+                failure.part = (culprit == Culprit::Infrastructure).then_some(Part::Network);
+                return Err(failure);
+            }
+            Ok(Ok(fetched)) => fetched,
+        };
+        let linux_version = if download.label == "kernel" {
+            let path = fetched.path.clone();
+            tokio::task::spawn_blocking(move || kernel_identity(&path))
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .flatten()
+        } else {
+            None
+        };
+        let known = self.session.recorder.state().artifact(&download.label);
+        if known.is_none_or(|known| known.sha256 != fetched.sha256) {
+            self.journal(EventBody::ArtifactReady {
+                label: download.label.clone(),
+                url: basalt_artifacts::public_url(&download.url),
+                sha256: fetched.sha256,
+                bytes: fetched.bytes,
+                linux_version,
+            })?;
+        }
+        Ok(fetched)
+    }
+
+    fn overlay_files(&self) -> Vec<OverlayFile> {
+        overlay::build(&self.plan, self.directory.record().job_number)
+    }
+
+    /// Writes the overlay as an archive (for a ramdisk) and as a tree (for an NFS root).
+    fn write_overlay(&mut self) -> Result<(), Failure> {
+        let files = self.overlay_files();
+        let entries: Vec<cpio::Entry> = with_parents(&files);
+        let archive = cpio::write_newc(&entries);
+        let host = |source: std::io::Error| {
+            Failure::infrastructure(
+                Part::Host,
+                "host",
+                format!("the overlay cannot be written: {source}"),
+            )
+        };
+        std::fs::write(self.directory.file("overlay.cpio"), archive).map_err(host)?;
+        let tree = self.directory.file("overlay");
+        for file in &files {
+            let path = tree.join(file.path.trim_start_matches('/'));
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(host)?;
+            }
+            std::fs::write(&path, &file.content).map_err(host)?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(file.mode);
+            std::fs::set_permissions(&path, mode).map_err(host)?;
+        }
+        Ok(())
+    }
+
+    async fn open_roots(
+        &mut self,
+        deploy: &Deploy,
+        fetched: &[(Download, Fetched)],
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let mut files = Vec::new();
+        let mut nfs = None;
+        for (download, file) in fetched {
+            match download.label.as_str() {
+                "nfsrootfs" => {
+                    nfs = Some(self.nfs_root(deploy, download, file, deadline).await?);
+                }
+                "ramdisk" if deploy.overlay_in_ramdisk => {
+                    files.push(("ramdisk".to_owned(), self.ramdisk(deploy, file)?));
+                }
+                label => files.push((label.to_owned(), FileSource::Path(file.path.clone()))),
+            }
+        }
+        let spec = RootFiles {
+            token: self.directory.record().root_token.clone(),
+            client: self
+                .plan
+                .board
+                .network
+                .as_ref()
+                .map(|network| network.address),
+            files,
+            uploads: self.directory.file("uploads"),
+            nfs,
+        };
+        // The old root first: its name is the same.
+        self.session.served = None;
+        if let Some(old) = self.roots.take() {
+            old.close().await;
+        }
+        let roots = Roots::open(&self.plan.dispatcher, spec).await?;
+        self.session.served = Some(roots.events());
+        self.roots = Some(roots);
+        Ok(())
+    }
+
+    /// The ramdisk with the overlay behind it: the kernel unpacks archives that follow each other
+    /// (Linux, Documentation/driver-api/early-userspace/buffer-format.rst).
+    fn ramdisk(&self, deploy: &Deploy, file: &Fetched) -> Result<FileSource, Failure> {
+        let overlay = self.directory.file("overlay.cpio");
+        if !deploy.ramdisk_has_uboot_header {
+            return Ok(FileSource::Concat(vec![file.path.clone(), overlay]));
+        }
+        let wrapped = uimage_with_overlay(&file.path, &overlay).map_err(|error| {
+            Failure::new(
+                Culprit::Job,
+                "ramdisk-header",
+                format!("the ramdisk's U-Boot header cannot be read: {error}"),
+            )
+        })?;
+        let path = self.directory.file("ramdisk.uimage");
+        std::fs::write(&path, wrapped).map_err(|error| {
+            Failure::infrastructure(
+                Part::Host,
+                "host",
+                format!("the ramdisk cannot be written: {error}"),
+            )
+        })?;
+        Ok(FileSource::Path(path))
+    }
+
+    async fn nfs_root(
+        &mut self,
+        deploy: &Deploy,
+        download: &Download,
+        file: &Fetched,
+        deadline: Instant,
+    ) -> Result<NfsRoot, Failure> {
+        let unpack = self.cache.unpacked_tar(file, download.prefix.as_deref());
+        let base = match tokio::time::timeout_at(deadline, unpack).await {
+            Ok(Ok(base)) => base,
+            Ok(Err(error)) => {
+                let (culprit, part) = if error.is_job_fault() {
+                    (Culprit::Job, None)
+                } else {
+                    (Culprit::Infrastructure, Some(Part::Host))
+                };
+                let mut failure = Failure::new(culprit, error.code(), chain(&error));
+                failure.part = part;
+                return Err(failure);
+            }
+            Err(_) => {
+                return Err(Failure::infrastructure(
+                    Part::Host,
+                    "unpack-timeout",
+                    "the NFS root was not unpacked within its time",
+                ));
+            }
+        };
+        let mut graft: Vec<(String, PathBuf)> = Vec::new();
+        if deploy.overlay_in_nfsroot {
+            let root = self.overlay_root();
+            let name = root.trim_start_matches('/');
+            if name.contains('/') {
+                return Err(Failure::new(
+                    Culprit::Configuration,
+                    "results-dir",
+                    format!(
+                        "{root} is not directly below /; an NFS root can carry only such an overlay"
+                    ),
+                ));
+            }
+            graft.push((name.to_owned(), self.directory.file("overlay").join(name)));
+        }
+        Ok(NfsRoot { base, graft })
+    }
+}
+
+fn uimage_with_overlay(
+    ramdisk: &std::path::Path,
+    overlay: &std::path::Path,
+) -> Result<Vec<u8>, String> {
+    let image = std::fs::read(ramdisk).map_err(|error| error.to_string())?;
+    let (header, data) = uimage::unwrap(&image)
+        .map_err(|error| chain(&error))?
+        .ok_or("it has none")?;
+    let overlay = std::fs::read(overlay).map_err(|error| error.to_string())?;
+    uimage::wrap(&cpio::append(data, &overlay), &header).ok_or_else(|| "it is too large".to_owned())
+}
+
+/// The files with their directories before them, each once.
+fn with_parents(files: &[OverlayFile]) -> Vec<cpio::Entry> {
+    let mut directories = std::collections::BTreeSet::new();
+    for file in files {
+        let mut path = file.path.trim_start_matches('/');
+        while let Some((parent, _)) = path.rsplit_once('/') {
+            directories.insert(parent.to_owned());
+            path = parent;
+        }
+    }
+    let directories = directories.into_iter().map(|path| cpio::Entry {
+        path,
+        mode: 0o755,
+        kind: cpio::Kind::Directory,
+    });
+    let files = files.iter().map(|file| cpio::Entry {
+        path: file.path.trim_start_matches('/').to_owned(),
+        mode: file.mode,
+        kind: cpio::Kind::File(file.content.clone()),
+    });
+    directories.chain(files).collect()
+}

@@ -1,0 +1,251 @@
+//! What one host keeps for one lab: locks, epochs, the counter of jobs (decisions D1, D20).
+//!
+//! ```text
+//! STATE/boards/NAME.lock    held (flock) while somebody has the board; says who
+//! STATE/boards/NAME.epoch   the highest epoch granted
+//! STATE/job-number          the last number given to a local job
+//! STATE/cache/              downloads
+//! STATE/consoles/           what the keeper captured
+//! ```
+//!
+//! A lock dies with its process, whatever kills it; an epoch never goes back.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use basalt_model::{BoardName, Epoch, UtcMicros};
+use serde::{Deserialize, Serialize};
+
+/// Who has a board.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The version of this record.
+    pub version: u32,
+    /// The process.
+    pub pid: u32,
+    /// In words: `run 0193… of job "x"`, `basalt power`, `basalt console (alice)`.
+    pub who: String,
+    /// Since when.
+    pub since: UtcMicros,
+}
+
+/// Why a board cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Somebody else has it.
+    #[error("board {board} is held by {} (pid {}); wait for it or end it", holder.who, holder.pid)]
+    Held {
+        /// The board.
+        board: BoardName,
+        /// Who.
+        holder: Box<Holder>,
+    },
+    /// The operating system refused.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The state directory of one lab on this host.
+#[derive(Clone, Debug)]
+pub struct HostState {
+    directory: PathBuf,
+}
+
+/// A board that is ours until this is dropped.
+#[derive(Debug)]
+pub struct BoardLock {
+    board: BoardName,
+    directory: PathBuf,
+    // Held for its lock.
+    _file: File,
+}
+
+impl HostState {
+    /// Opens the directory, making it where needed; only its owner may enter.
+    pub fn open(directory: &Path) -> Result<Self, HostError> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory.join("boards"))
+            .map_err(io("make", directory))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Takes a board, or says who has it. Does not wait.
+    pub fn take(
+        &self,
+        board: &BoardName,
+        who: &str,
+        now: UtcMicros,
+    ) -> Result<BoardLock, HostError> {
+        let path = self.directory.join(format!("boards/{board}.lock"));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(HostError::Held {
+                    board: board.clone(),
+                    holder: Box::new(read_holder(&mut file)),
+                });
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(io("lock", &path)(source)),
+        }
+        let holder = Holder {
+            version: 1,
+            pid: std::process::id(),
+            who: who.to_owned(),
+            since: now,
+        };
+        let text = serde_json::to_vec(&holder).expect("a holder is plain data");
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(&text))
+            .map_err(io("write", &path))?;
+        Ok(BoardLock {
+            board: board.clone(),
+            directory: self.directory.join("boards"),
+            _file: file,
+        })
+    }
+
+    /// Who has the board now, if anybody.
+    pub fn holder(&self, board: &BoardName) -> Option<Holder> {
+        let path = self.directory.join(format!("boards/{board}.lock"));
+        let mut file = OpenOptions::new().read(true).write(true).open(path).ok()?;
+        match file.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => Some(read_holder(&mut file)),
+            Ok(()) | Err(std::fs::TryLockError::Error(_)) => None,
+        }
+    }
+
+    /// A number for a local job, never given before on this host for this lab.
+    pub fn next_job_number(&self) -> Result<u64, HostError> {
+        let path = self.directory.join("job-number");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io("open", &path))?;
+        file.lock().map_err(io("lock", &path))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(io("read", &path))?;
+        let number = text.trim().parse::<u64>().unwrap_or(0) + 1;
+        file.seek(SeekFrom::Start(0))
+            .and_then(|_| file.write_all(format!("{number}\n").as_bytes()))
+            .map_err(io("write", &path))?;
+        Ok(number)
+    }
+}
+
+impl BoardLock {
+    /// The board.
+    pub fn board(&self) -> &BoardName {
+        &self.board
+    }
+
+    /// The highest epoch granted so far.
+    pub fn highest_epoch(&self) -> Epoch {
+        let text = std::fs::read_to_string(self.epoch_path()).unwrap_or_default();
+        Epoch(text.trim().parse().unwrap_or(0))
+    }
+
+    /// Grants the next epoch; durable before this returns.
+    pub fn grant(&self) -> Result<Epoch, HostError> {
+        let epoch = Epoch(self.highest_epoch().0 + 1);
+        let path = self.epoch_path();
+        let new = path.with_extension("epoch.new");
+        File::create(&new)
+            .and_then(|mut file| {
+                file.write_all(format!("{}\n", epoch.0).as_bytes())?;
+                file.sync_data()
+            })
+            .and_then(|()| std::fs::rename(&new, &path))
+            .and_then(|()| File::open(&self.directory)?.sync_all())
+            .map_err(io("write", &path))?;
+        Ok(epoch)
+    }
+
+    fn epoch_path(&self) -> PathBuf {
+        self.directory.join(format!("{}.epoch", self.board))
+    }
+}
+
+fn read_holder(file: &mut File) -> Holder {
+    let mut text = String::new();
+    file.read_to_string(&mut text)
+        .ok()
+        .and_then(|_| serde_json::from_str(&text).ok())
+        // The holder took the lock a moment ago and has not written yet.
+        .unwrap_or(Holder {
+            version: 1,
+            pid: 0,
+            who: "a process that has just started".into(),
+            since: UtcMicros(0),
+        })
+}
+
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> HostError {
+    let path = path.to_owned();
+    move |source| HostError::Io {
+        doing,
+        path,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_is_told_who_has_the_board() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = HostState::open(directory.path()).unwrap();
+        let board = BoardName::new("b1");
+        let lock = host.take(&board, "run 1", UtcMicros(5)).unwrap();
+        let error = host.take(&board, "run 2", UtcMicros(6)).unwrap_err();
+        assert!(error.to_string().contains("held by run 1"), "{error}");
+        assert_eq!(host.holder(&board).unwrap().who, "run 1");
+        drop(lock);
+        assert_eq!(host.holder(&board), None);
+        host.take(&board, "run 2", UtcMicros(7)).unwrap();
+    }
+
+    #[test]
+    fn epochs_and_job_numbers_only_grow() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = HostState::open(directory.path()).unwrap();
+        let board = BoardName::new("b1");
+        let lock = host.take(&board, "run 1", UtcMicros(5)).unwrap();
+        assert_eq!(lock.grant().unwrap(), Epoch(1));
+        assert_eq!(lock.grant().unwrap(), Epoch(2));
+        assert_eq!(lock.highest_epoch(), Epoch(2));
+        assert_eq!(host.next_job_number().unwrap(), 1);
+        assert_eq!(host.next_job_number().unwrap(), 2);
+    }
+}
