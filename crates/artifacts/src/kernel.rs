@@ -21,6 +21,10 @@ const MOST_STREAMS: usize = 32;
 /// The line `Linux version …` with which the kernel in this image will name itself, without its
 /// newline. `None` if the image does not show it.
 ///
+/// Images since Linux 6.1 hold the line twice: first a weak one from `init/version.c`, made before
+/// the build's number is known (`… # SMP …`), and the one that is printed (`… #1 SMP …`). The first
+/// with a number counts, else the first.
+///
 /// Read are raw images (arm64 `Image`), compressed ones (`Image.gz`), and those that unpack
 /// themselves (zImage, bzImage, EFI zboot, uImage) where the kernel in them is compressed by gzip,
 /// xz, bzip2 or zstd. Not read are lzma, lzo and lz4; the version in a bzImage's header is no
@@ -53,8 +57,21 @@ pub fn kernel_identity(path: &Path) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// The first banner in a stream.
+/// The banner in a stream. An error counts only where nothing was found before it.
 fn find(source: &mut impl Read) -> io::Result<Option<String>> {
+    let mut unnumbered = None;
+    match find_numbered(source, &mut unnumbered) {
+        Ok(None) => Ok(unnumbered),
+        Err(_) if unnumbered.is_some() => Ok(unnumbered),
+        found => found,
+    }
+}
+
+/// The first banner with a build number; on the way, the first without one.
+fn find_numbered(
+    source: &mut impl Read,
+    unnumbered: &mut Option<String>,
+) -> io::Result<Option<String>> {
     let mut window = Vec::new();
     let mut chunk = vec![0; 1 << 20];
     loop {
@@ -64,7 +81,11 @@ fn find(source: &mut impl Read) -> io::Result<Option<String>> {
         while let Some(found) = position(&window[from..], START).map(|at| from + at) {
             let line = &window[found..];
             match banner(line) {
-                Some(line) => return Ok(Some(line)),
+                Some(line) if has_build_number(&line) => return Ok(Some(line)),
+                Some(line) => {
+                    unnumbered.get_or_insert(line);
+                    from = found + START.len();
+                }
                 // The line's end may be in the next chunk.
                 None if line.len() < LONGEST_LINE && count > 0 => break,
                 None => from = found + START.len(),
@@ -88,6 +109,11 @@ fn banner(bytes: &[u8]) -> Option<String> {
     let end = bytes.iter().position(|byte| matches!(byte, b'\n' | 0))?;
     let line = str::from_utf8(&bytes[..end]).ok()?;
     Some(line.trim_end().to_owned())
+}
+
+fn has_build_number(line: &str) -> bool {
+    let number = line.rsplit_once(" #").map(|(_, number)| number);
+    number.is_some_and(|number| number.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
 fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

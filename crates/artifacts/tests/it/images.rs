@@ -6,11 +6,14 @@ use crate::server::noise;
 const BANNER: &str = "Linux version 6.1.0-25-rt-arm64 (debian-kernel@lists.debian.org) (gcc-12 \
                       (Debian 12.2.0-14) 12.2.0, GNU ld 2.40) #1 SMP PREEMPT_RT Debian 6.1.106-3";
 
-/// A raw image: decoys, then the banner at a place.
+/// A raw image: decoys, the weak banner without a build number, then the banner at a place, as in
+/// Debian's 6.1.
 fn image(at: usize) -> Vec<u8> {
     let mut image = noise(at);
     image.extend_from_slice(b"Linux version %s (%s)\0Linux version ");
     image.extend_from_slice(b"\0");
+    image.extend_from_slice(BANNER.replace("#1", "#").as_bytes());
+    image.extend_from_slice(b"\n\0");
     image.extend_from_slice(BANNER.as_bytes());
     image.extend_from_slice(b"\n\0Linux version 9.9.9 (later)\n");
     image.extend_from_slice(&noise(1000));
@@ -41,6 +44,13 @@ async fn compressed_images_show_theirs_alone_and_behind_a_decompressor() {
         wrapped.extend_from_slice(&noise(300));
         assert_eq!(identity(&wrapped).as_deref(), Some(BANNER), "{compression}");
     }
+}
+
+#[test]
+fn a_banner_without_a_build_number_is_better_than_none() {
+    let weak = BANNER.replace("#1", "#");
+    let image = [&noise(100), weak.as_bytes(), b"\n", &noise(3 << 20)].concat();
+    assert_eq!(identity(&image), Some(weak));
 }
 
 #[test]
