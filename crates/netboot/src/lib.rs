@@ -9,9 +9,11 @@
 //! (`runner`), telling the boot loader about it (`console`), DHCP.
 
 mod name;
+pub mod nfs;
 pub mod tftp;
 
 pub use name::NameError;
+pub use nfs::{Export, ExportError, ExportSpec, NfsServer};
 pub use tftp::{
     Direction, FileSource, OpenRootError, Root, RootSpec, TftpServer, TransferEvent,
     TransferEventKind, TransferFailure,

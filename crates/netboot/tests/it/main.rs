@@ -1,4 +1,5 @@
 //! The servers against real clients over real sockets on loopback.
 
+mod nfs;
 mod tftp;
 mod tftp_programs;
