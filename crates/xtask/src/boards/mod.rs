@@ -146,6 +146,10 @@ pub fn prepare(options: &Options) -> Result<Manifest> {
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(".lock");
     let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+    // The programs that we start inherit the lock: when we are killed, it lasts until the one under
+    // way has ended, so that nobody writes beside it.
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())
+        .with_context(|| format!("preparing {}", path.display()))?;
     let deadline = Instant::now() + OTHER_RUN_LIMIT;
     let mut said = false;
     loop {

@@ -15,7 +15,7 @@ use super::manifest::{Package, checksum_of};
 use crate::process;
 
 /// Raised when the code here makes another ramdisk of the same inputs.
-const RECIPE: &str = "ramdisk 1";
+const RECIPE: &str = "ramdisk 2";
 
 const INIT: &str = include_str!("../../boards/init");
 const CONSOLE_SHELL: &str = include_str!("../../boards/console-shell");
@@ -131,6 +131,13 @@ fn pack(stage: &Path, output: &Path) -> Result<()> {
     let archive = output.with_extension("cpio");
     let file = File::create(&archive).with_context(|| format!("writing {}", archive.display()))?;
     drop(file);
+    // The same inputs make the same bytes.
+    process::run(
+        Command::new("find")
+            .args([".", "-exec", "touch", "-h", "-d", "@0", "{}", "+"])
+            .current_dir(stage),
+        Duration::from_secs(60),
+    )?;
     let list = process::run(
         Command::new("find")
             .args([".", "-mindepth", "1"])
