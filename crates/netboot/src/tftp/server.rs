@@ -430,3 +430,22 @@ fn shorten(text: &str) -> String {
         .chain(['.', '.', '.'])
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_needs_a_right_is_named_with_the_ways_out() {
+        let listen = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 69);
+        let text = explain_bind_error(listen, &io::ErrorKind::PermissionDenied.into()).to_string();
+        for part in [
+            "UDP 10.0.0.1:69",
+            "port 69 needs a right",
+            "cap_net_bind_service",
+            "ip_unprivileged_port_start",
+        ] {
+            assert!(text.contains(part), "no {part:?} in {text:?}");
+        }
+    }
+}

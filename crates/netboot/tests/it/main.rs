@@ -3,3 +3,4 @@
 mod nfs;
 mod tftp;
 mod tftp_programs;
+mod tftp_uploads;

@@ -43,13 +43,13 @@ pub async fn next_event(events: &mut Receiver<TransferEvent>) -> TransferEvent {
         .unwrap()
 }
 
-struct Client {
-    socket: UdpSocket,
+pub struct Client {
+    pub socket: UdpSocket,
     server: SocketAddrV4,
 }
 
 impl Client {
-    async fn at(address: Ipv4Addr, server: &TftpServer) -> Self {
+    pub async fn at(address: Ipv4Addr, server: &TftpServer) -> Self {
         let socket = UdpSocket::bind((address, 0)).await.unwrap();
         Self {
             socket,
@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    async fn request(&self, operation: u8, path: &[u8], options: &[&str]) {
+    pub async fn request(&self, operation: u8, path: &[u8], options: &[&str]) {
         let mut packet = vec![0, operation];
         packet.extend_from_slice(path);
         packet.extend_from_slice(b"\0octet\0");
@@ -68,7 +68,7 @@ impl Client {
         self.socket.send_to(&packet, self.server).await.unwrap();
     }
 
-    async fn hear(&self) -> (Vec<u8>, std::net::SocketAddr) {
+    pub async fn hear(&self) -> (Vec<u8>, std::net::SocketAddr) {
         let mut buffer = vec![0; 70_000];
         let received = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
         let (length, from) = received.expect("no answer").unwrap();
@@ -77,7 +77,7 @@ impl Client {
     }
 
     /// The code and text of the ERROR packet that must come next.
-    async fn hear_error(&self) -> (u8, String) {
+    pub async fn hear_error(&self) -> (u8, String) {
         let (packet, _) = self.hear().await;
         assert_eq!(packet[..3], [0, 5, 0], "not an error: {packet:?}");
         (
@@ -112,7 +112,7 @@ impl Client {
     }
 }
 
-fn path(root: &Root, file: &str) -> Vec<u8> {
+pub fn path(root: &Root, file: &str) -> Vec<u8> {
     format!("{}/{file}", root.name()).into_bytes()
 }
 
@@ -365,109 +365,6 @@ async fn a_root_can_be_opened_again_under_its_former_name() {
     let root = server.reopen_root(&name, RootSpec::default()).unwrap();
     assert_eq!(root.name(), name);
     assert!(server.reopen_root("../x", RootSpec::default()).is_err());
-}
-
-#[tokio::test]
-async fn an_upload_appears_under_its_name_before_its_last_acknowledgement() {
-    let uploads = tempfile::tempdir().unwrap();
-    let (server, root) = serve(&[], Some(uploads.path()));
-    let mut events = root.events();
-    let client = Client::at(Ipv4Addr::LOCALHOST, &server).await;
-    client
-        .request(2, &path(&root, "raw.json"), &["blksize", "1000"])
-        .await;
-    let (answer, port) = client.hear().await;
-    assert_eq!(answer, b"\0\x06blksize\x001000\0");
-    client
-        .socket
-        .send_to(&[&[0, 3, 0, 1][..], &[b'a'; 1000]].concat(), port)
-        .await
-        .unwrap();
-    assert_eq!(client.hear().await.0, [0, 4, 0, 1]);
-    assert!(
-        uploads.path().join("raw.json.part").exists() && !uploads.path().join("raw.json").exists()
-    );
-    client
-        .socket
-        .send_to(b"\0\x03\0\x02end", port)
-        .await
-        .unwrap();
-    assert_eq!(client.hear().await.0, [0, 4, 0, 2]);
-    let stored = std::fs::read(uploads.path().join("raw.json")).unwrap();
-    assert_eq!(stored, [&[b'a'; 1000][..], b"end"].concat());
-    assert!(!uploads.path().join("raw.json.part").exists());
-    assert!(matches!(
-        next_event(&mut events).await.kind,
-        TransferEventKind::Started { .. }
-    ));
-    assert!(matches!(
-        next_event(&mut events).await.kind,
-        TransferEventKind::Finished { bytes: 1003, .. }
-    ));
-}
-
-#[tokio::test]
-async fn uploads_stop_at_the_limit_and_leave_nothing() {
-    let uploads = tempfile::tempdir().unwrap();
-    let (server, root) = serve(&[], Some(uploads.path()));
-    let client = Client::at(Ipv4Addr::LOCALHOST, &server).await;
-    client
-        .request(2, &path(&root, "big"), &["tsize", "1000001"])
-        .await;
-    let expected = (
-        3,
-        "the upload is larger than the limit of 1000000 bytes".to_owned(),
-    );
-    assert_eq!(client.hear_error().await, expected);
-
-    let client = Client::at(Ipv4Addr::LOCALHOST, &server).await;
-    client
-        .request(2, &path(&root, "big"), &["blksize", "60000"])
-        .await;
-    let (_, port) = client.hear().await;
-    for number in 1..=16_u8 {
-        client
-            .socket
-            .send_to(&[&[0, 3, 0, number][..], &[0; 60_000]].concat(), port)
-            .await
-            .unwrap();
-        assert_eq!(client.hear().await.0, [0, 4, 0, number]);
-    }
-    client
-        .socket
-        .send_to(&[&[0, 3, 0, 17][..], &[0; 60_000]].concat(), port)
-        .await
-        .unwrap();
-    assert_eq!(client.hear_error().await, expected);
-    assert!(root.close().await);
-    assert_eq!(std::fs::read_dir(uploads.path()).unwrap().count(), 0);
-}
-
-#[tokio::test]
-async fn a_newer_upload_of_the_same_file_wins_over_an_abandoned_one() {
-    let uploads = tempfile::tempdir().unwrap();
-    let (server, root) = serve(&[], Some(uploads.path()));
-    let former = Client::at(Ipv4Addr::LOCALHOST, &server).await;
-    former.request(2, &path(&root, "raw"), &[]).await;
-    let (_, port) = former.hear().await;
-    former
-        .socket
-        .send_to(&[&[0, 3, 0, 1][..], &[b'o'; 512]].concat(), port)
-        .await
-        .unwrap();
-    former.hear().await;
-
-    let newer = Client::at(Ipv4Addr::LOCALHOST, &server).await;
-    newer.request(2, &path(&root, "raw"), &[]).await;
-    let (answer, port) = newer.hear().await;
-    assert_eq!(answer, [0, 4, 0, 0]);
-    newer
-        .socket
-        .send_to(b"\0\x03\0\x01new", port)
-        .await
-        .unwrap();
-    assert_eq!(newer.hear().await.0, [0, 4, 0, 1]);
-    assert_eq!(std::fs::read(uploads.path().join("raw")).unwrap(), b"new");
 }
 
 #[tokio::test]
