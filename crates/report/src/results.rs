@@ -22,6 +22,8 @@
 //!
 //! `scripts/recompute.py` computes the table again from the raw files and compares.
 
+use std::collections::BTreeMap;
+
 use basalt_model::event::ActionEnd;
 use basalt_model::{
     BoardName, CaseResult, Failure, KernelReport, Outcome, PowerState, RunId, Sha256, UtcMicros,
@@ -182,15 +184,21 @@ impl Results {
         }
     }
 
-    /// The cases that count: of each suite, those of its last attempt.
+    /// The cases that count.
     pub fn counted_cases(&self) -> Vec<&CaseResult> {
-        let last = |suite: &str| {
-            let of_suite = self.cases.iter().filter(|case| case.suite == suite);
-            of_suite.map(|case| case.attempt).max()
-        };
-        self.cases
-            .iter()
-            .filter(|case| last(&case.suite) == Some(case.attempt))
-            .collect()
+        counted(&self.cases)
     }
+}
+
+/// The cases that count: of each suite, those of its last attempt.
+pub fn counted(cases: &[CaseResult]) -> Vec<&CaseResult> {
+    let mut last = BTreeMap::new();
+    for case in cases {
+        let attempt = last.entry(case.suite.as_str()).or_insert(case.attempt);
+        *attempt = case.attempt.max(*attempt);
+    }
+    cases
+        .iter()
+        .filter(|case| last.get(case.suite.as_str()) == Some(&case.attempt))
+        .collect()
 }

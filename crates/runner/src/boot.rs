@@ -31,7 +31,7 @@ impl Run {
     ) -> Result<(), Failure> {
         let place = |number: u32, name: &'static str| Place {
             level: format!("{}.{number}", block.level),
-            name,
+            name: name.into(),
             attempt,
             deadline: deadline.min(Instant::now() + block.timeout_of(name)),
         };
@@ -252,7 +252,7 @@ impl Run {
             Some(login) if found.index == prompts => {
                 let here = Place {
                     level: format!("{level}.4.1"),
-                    name: action::LOGIN,
+                    name: action::LOGIN.into(),
                     attempt,
                     deadline: login_deadline.max(Instant::now()),
                 };

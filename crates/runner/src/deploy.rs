@@ -36,7 +36,7 @@ impl Run {
             };
             let here = Place {
                 level: format!("{}.{}", block.level, index + 1),
-                name,
+                name: name.into(),
                 attempt,
                 deadline: deadline.min(Instant::now() + block.timeout_of(name)),
             };
@@ -50,7 +50,7 @@ impl Run {
         let number = deploy.downloads.len() as u32 + 1;
         let here = Place {
             level: format!("{}.{number}", block.level),
-            name: action::OVERLAY,
+            name: action::OVERLAY.into(),
             attempt,
             deadline: deadline.min(Instant::now() + block.timeout_of(action::OVERLAY)),
         };
@@ -58,7 +58,7 @@ impl Run {
             .await?;
         let here = Place {
             level: format!("{}.{}", block.level, number + 1),
-            name: action::PREPARE_TFTP,
+            name: action::PREPARE_TFTP.into(),
             attempt,
             deadline: deadline.min(Instant::now() + block.timeout_of(action::PREPARE_TFTP)),
         };

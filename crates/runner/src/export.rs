@@ -10,7 +10,7 @@ use basalt_console::segment;
 use basalt_model::event::ActionEnd;
 use basalt_model::{CaseOutcome, CaseResult, Failure, Outcome};
 use basalt_report::Results;
-use basalt_report::results::{CONSOLE_FILE, ConsoleResult, Gap};
+use basalt_report::results::{CONSOLE_FILE, ConsoleResult, Gap, counted};
 
 use crate::directory::{RunDirectory, write_durably};
 use crate::session::chain;
@@ -22,18 +22,6 @@ pub(crate) fn outcome(state: &RunState, failure: Option<&Failure>) -> Outcome {
         serde_json::from_value(record.get("verdict").cloned().unwrap_or_default()).ok()
     });
     basalt_report::outcome(verdicts, failure, counted(&state.results))
-}
-
-/// Of each suite, the cases of its last attempt.
-fn counted(cases: &[CaseResult]) -> Vec<&CaseResult> {
-    let last = |suite: &str| {
-        let of_suite = cases.iter().filter(|case| case.suite == suite);
-        of_suite.map(|case| case.attempt).max()
-    };
-    cases
-        .iter()
-        .filter(|case| last(&case.suite) == Some(case.attempt))
-        .collect()
 }
 
 /// Writes the results of a run.

@@ -35,7 +35,7 @@ impl Run {
             let level = format!("{}.{}", block.level, index + 1);
             let here = Place {
                 level: level.clone(),
-                name: action::PHASE,
+                name: action::PHASE.into(),
                 attempt,
                 deadline: deadline.min(Instant::now() + block.timeout_of(action::PHASE)),
             };
@@ -93,7 +93,7 @@ impl Run {
         let raw_file = format!("{}.json", phase.suite);
         let here = Place {
             level: format!("{level}.1"),
-            name: action::TRANSFER,
+            name: action::TRANSFER.into(),
             attempt,
             deadline: deadline.min(Instant::now() + block.timeout_of(action::TRANSFER)),
         };

@@ -4,6 +4,7 @@
 //! that is not finished goes on where it stopped (decision D8): deploys and boots are redone,
 //! payloads on the board are found again, complete phases stay as they are.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ pub enum RunError {
 /// Where an action stands, and until when.
 pub(crate) struct Place {
     pub level: String,
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub attempt: u32,
     pub deadline: Instant,
 }
@@ -419,7 +420,7 @@ impl Run {
         }
         let place = Place {
             level: block.level.clone(),
-            name: Box::leak(block.name.clone().into_boxed_str()),
+            name: block.name.clone().into(),
             attempt,
             deadline,
         };
@@ -462,7 +463,7 @@ impl Run {
         self.log_warning("the board is booted again for what is left to do".to_owned())?;
         let place = Place {
             level: boot_block.level.clone(),
-            name: action::UBOOT,
+            name: action::UBOOT.into(),
             attempt,
             deadline: deadline.min(Instant::now() + boot_block.timeout),
         };
@@ -556,18 +557,18 @@ impl Run {
         let left = place.deadline.saturating_duration_since(Instant::now());
         self.journal(EventBody::ActionStarted {
             level: place.level.clone(),
-            name: place.name.to_owned(),
+            name: place.name.to_string(),
             attempt: place.attempt,
             deadline: after(begun, left),
         })?;
         let mut result = act(self, place.deadline).await;
         if let Err(failure) = &mut result {
-            failure.action.get_or_insert_with(|| place.name.to_owned());
+            failure.action.get_or_insert_with(|| place.name.to_string());
         }
         let _ = self.session.mark_console();
         self.journal(EventBody::ActionFinished {
             level: place.level,
-            name: place.name.to_owned(),
+            name: place.name.to_string(),
             attempt: place.attempt,
             end: if result.is_ok() {
                 ActionEnd::Done
@@ -595,7 +596,7 @@ impl Run {
         }
         let place = Place {
             level: level.clone(),
-            name: action::FINALIZE,
+            name: action::FINALIZE.into(),
             attempt: self.session.recorder.state().resumes + 1,
             deadline,
         };
@@ -652,7 +653,7 @@ impl Run {
         }
         let here = Place {
             level: format!("{level}.1"),
-            name: action::POWER_OFF,
+            name: action::POWER_OFF.into(),
             attempt: 1,
             deadline,
         };

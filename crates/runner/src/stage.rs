@@ -19,7 +19,7 @@ impl Run {
     ) -> Result<(), Failure> {
         let here = Place {
             level: format!("{}.1", block.level),
-            name: action::TEST_SHELL,
+            name: action::TEST_SHELL.into(),
             attempt,
             deadline: deadline.min(Instant::now() + block.timeout_of(action::TEST_SHELL)),
         };
