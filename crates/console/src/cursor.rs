@@ -70,7 +70,7 @@ impl Cursor {
         self.reader.offset()
     }
 
-    /// The next chunk, or `None` at the deadline. May be dropped and called again.
+    /// The next chunk, or `None` at the deadline; what has come already is given even after it. May be dropped and called again.
     pub async fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Chunk>, ReadError> {
         loop {
             // Looked at before the files: what comes after wakes.

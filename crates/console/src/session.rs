@@ -245,8 +245,9 @@ impl BoardConsole {
         })
     }
 
-    /// The next event, or [`Event::Timeout`] at the deadline. May be dropped and called again. An
-    /// error means that the console cannot be followed any more.
+    /// The next event, or [`Event::Timeout`] at the deadline. What has come already is given even
+    /// after the deadline, so a loop over this looks at its own deadline too. May be dropped and
+    /// called again. An error means that the console cannot be followed any more.
     pub async fn next(&mut self, deadline: Instant) -> Result<Event, SessionError> {
         loop {
             // Looked at before the files: what comes after wakes.

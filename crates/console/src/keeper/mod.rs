@@ -10,6 +10,7 @@
 
 mod connection;
 mod owner;
+mod recorder;
 mod registry;
 mod source;
 mod typing;
@@ -121,6 +122,7 @@ pub async fn serve(
     let registry = Arc::new(Registry::new(
         state_dir.to_owned(),
         config.segment_bytes,
+        lock,
         shutdown.clone(),
     ));
     registry.add(&config.consoles)?;
@@ -168,10 +170,10 @@ pub async fn serve(
     // Nobody new may come while the consoles close.
     drop(listener);
     remove(&socket);
-    registry.stop().await;
     remove(&layout::pid_path(state_dir));
-    // Before the clients learn that it has ended: whoever starts the next keeper may do so at once.
-    drop(lock);
+    // The lock is free before the clients learn of the end: whoever starts the next keeper may do
+    // so at once.
+    registry.stop().await;
     registry.farewell().cancel();
     let farewell = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(FAREWELL, farewell).await.is_err() {

@@ -6,11 +6,12 @@
 //! leaves the task.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use basalt_clock::Clock;
@@ -22,12 +23,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::recorder::{Counters, Recorder};
 use super::source::{self, Stream};
 use super::typing::{self, Job, Typed};
-use crate::protocol::{ConsoleView, CounterValues, Refusal, SourceState};
-use crate::segment::{
-    Body, GapRecord, InputRecord, Record, Recovered, SegmentWriter, SourceRecord, StartRecord,
-};
+use crate::protocol::{ConsoleView, Refusal, SourceState};
+use crate::segment::{Body, InputRecord, Recovered, SegmentWriter, StartRecord};
 
 /// How often dirty segments are synced (decision D7).
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -50,33 +50,8 @@ pub(super) enum Command {
     Sync(oneshot::Sender<Result<u64, Refusal>>),
     /// Use another source from now on, unless it is the same.
     Reopen(ConsoleSource),
-    /// End; answered when everything is durable.
-    Stop(oneshot::Sender<()>),
-}
-
-/// What a console has cost.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    bytes_read: AtomicU64,
-    bytes_typed: AtomicU64,
-    bytes_written: AtomicU64,
-    fsyncs: AtomicU64,
-    opens: AtomicU64,
-    bytes_lost: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn values(&self) -> CounterValues {
-        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CounterValues {
-            bytes_read: value(&self.bytes_read),
-            bytes_typed: value(&self.bytes_typed),
-            bytes_written: value(&self.bytes_written),
-            fsyncs: value(&self.fsyncs),
-            opens: value(&self.opens),
-            bytes_lost: value(&self.bytes_lost),
-        }
-    }
+    /// End; the task is over when everything is durable.
+    Stop,
 }
 
 enum Link {
@@ -100,21 +75,11 @@ enum Happening {
     Command(Option<Command>),
 }
 
-/// Bytes that were read but could not be stored.
-struct Lost {
-    bytes: u64,
-    since: UtcMicros,
-    reason: String,
-}
-
 pub(super) struct Owner {
     name: String,
     source: ConsoleSource,
-    writer: SegmentWriter,
-    clock: Clock,
-    view: watch::Sender<ConsoleView>,
+    recorder: Recorder,
     commands: mpsc::Receiver<Command>,
-    counters: Arc<Counters>,
     link: Link,
     pause: Duration,
     /// Since when and why the source is down, once that is on record.
@@ -123,15 +88,14 @@ pub(super) struct Owner {
     absence: Option<(UtcMicros, String)>,
     queue: VecDeque<Job>,
     typing: Option<Pin<Box<dyn Future<Output = Typed> + Send>>>,
+    /// Keeps the next keeper out for as long as this one may append.
+    _lock: Arc<File>,
     syncing: Option<JoinHandle<io::Result<u64>>>,
     sync_due: Option<Instant>,
     /// Who waits for the sync that is under way.
     sync_waiters: Vec<oneshot::Sender<Result<u64, Refusal>>>,
     /// Who needs the next one.
     sync_queued: Vec<oneshot::Sender<Result<u64, Refusal>>>,
-    /// Records that could not be stored when they were due.
-    owed: VecDeque<Record>,
-    lost: Option<Lost>,
 }
 
 impl Owner {
@@ -142,6 +106,7 @@ impl Owner {
         (writer, recovered): (SegmentWriter, Recovered),
         clock: Clock,
         counters: Arc<Counters>,
+        lock: Arc<File>,
     ) -> (Self, mpsc::Sender<Command>, watch::Receiver<ConsoleView>) {
         let (command_sender, commands) = mpsc::channel(16);
         let (view, view_receiver) = watch::channel(ConsoleView {
@@ -162,39 +127,35 @@ impl Owner {
         });
         let owner = Self {
             link: Link::Opening(Box::pin(source::open(source.clone()))),
+            recorder: Recorder::new(name.clone(), writer, clock, view, counters),
             name,
             source,
-            writer,
-            clock,
-            view,
             commands,
-            counters,
             pause: FIRST_PAUSE,
             down: None,
             absence,
             queue: VecDeque::new(),
             typing: None,
+            _lock: lock,
             syncing: None,
             sync_due: None,
             sync_waiters: Vec::new(),
             sync_queued: Vec::new(),
-            owed: VecDeque::new(),
-            lost: None,
         };
         (owner, command_sender, view_receiver)
     }
 
     /// Captures until it is told to stop.
     pub(super) async fn run(mut self) {
-        self.record(Body::Start(StartRecord {
-            boot_id: self.clock.boot_id().0.clone(),
+        self.recorder.record(Body::Start(StartRecord {
+            boot_id: self.recorder.clock.boot_id().0.clone(),
             pid: std::process::id(),
         }));
         let mut buffer = vec![0; READ_SIZE];
         loop {
             match self.next(&mut buffer).await {
                 Happening::Read(Ok(0)) => self.lose("end of stream".into()),
-                Happening::Read(Ok(count)) => self.store_data(&buffer[..count]),
+                Happening::Read(Ok(count)) => self.recorder.store_data(&buffer[..count]),
                 Happening::Read(Err(error)) => self.lose(error.to_string()),
                 Happening::Opened(Ok(stream)) => self.opened(stream),
                 Happening::Opened(Err(error)) => self.not_opened(error.to_string()),
@@ -210,19 +171,13 @@ impl Owner {
                 Happening::Command(Some(Command::Type(job))) => self.enqueue(job),
                 Happening::Command(Some(Command::Sync(answer))) => self.sync(answer),
                 Happening::Command(Some(Command::Reopen(source))) => self.change(source),
-                Happening::Command(Some(Command::Stop(answer))) => {
-                    self.stop().await;
-                    // Whoever asked may have gone; the console is closed either way.
-                    let _ = answer.send(());
-                    return;
-                }
-                Happening::Command(None) => {
+                Happening::Command(Some(Command::Stop) | None) => {
                     self.stop().await;
                     return;
                 }
             }
             self.start_typing();
-            if self.writer.dirty() && self.sync_due.is_none() {
+            if self.recorder.writer.dirty() && self.sync_due.is_none() {
                 self.sync_due = Some(Instant::now() + SYNC_PERIOD);
             }
         }
@@ -277,10 +232,11 @@ impl Owner {
     }
 
     fn opened(&mut self, stream: Stream) {
-        self.counters.opens.fetch_add(1, Ordering::Relaxed);
+        self.recorder.counters.opens.fetch_add(1, Ordering::Relaxed);
         self.record_absence();
         if let Some((from, reason)) = self.down.take() {
-            self.record_gap(from, format!("console source was down: {reason}"));
+            self.recorder
+                .record_gap(from, format!("console source was down: {reason}"));
         }
         let reason = source::describe(&self.source);
         tracing::info!(console = %self.name, source = %reason, "console opened");
@@ -289,7 +245,7 @@ impl Owner {
             writer: Some(stream.writer),
             since: Instant::now(),
         };
-        self.record_source(true, reason);
+        self.recorder.record_source(true, reason);
     }
 
     fn not_opened(&mut self, reason: String) {
@@ -323,15 +279,15 @@ impl Owner {
         }
         match &mut self.down {
             // One record for each time that it is down, whatever the attempts say meanwhile.
-            Some(_) => self.view.send_if_modified(|view| {
+            Some(_) => self.recorder.view.send_if_modified(|view| {
                 let changed = view.source.reason != reason;
                 view.source.reason.clone_from(&reason);
                 changed
             }),
             None => {
                 tracing::warn!(console = %self.name, reason = %reason, "console is down");
-                self.down = Some((self.clock.now().utc, reason.clone()));
-                self.record_source(false, reason);
+                self.down = Some((self.recorder.clock.now().utc, reason.clone()));
+                self.recorder.record_source(false, reason);
                 true
             }
         };
@@ -385,7 +341,7 @@ impl Owner {
                 writer: job.writer.clone(),
                 bytes: job.bytes.clone(),
             };
-            if let Err(error) = self.store(Body::Input(input)) {
+            if let Err(error) = self.recorder.store(Body::Input(input)) {
                 job.refuse(Refusal::Host {
                     reason: format!("cannot record what is typed: {error}"),
                 });
@@ -398,7 +354,8 @@ impl Owner {
 
     fn typed(&mut self, typed: Typed) {
         self.typing = None;
-        self.counters
+        self.recorder
+            .counters
             .bytes_typed
             .fetch_add(typed.bytes, Ordering::Relaxed);
         match typed.failure {
@@ -415,10 +372,10 @@ impl Owner {
     }
 
     fn sync(&mut self, answer: oneshot::Sender<Result<u64, Refusal>>) {
-        match (self.writer.dirty(), self.syncing.is_some()) {
+        match (self.recorder.writer.dirty(), self.syncing.is_some()) {
             (false, false) => {
                 // Whoever asked may have gone.
-                let _ = answer.send(Ok(self.writer.end()));
+                let _ = answer.send(Ok(self.recorder.writer.end()));
             }
             (false, true) => self.sync_waiters.push(answer),
             (true, true) => self.sync_queued.push(answer),
@@ -430,8 +387,8 @@ impl Owner {
     }
 
     fn begin_sync(&mut self) {
-        let files = self.writer.take_unsynced();
-        let counters = Arc::clone(&self.counters);
+        let files = self.recorder.writer.take_unsynced();
+        let counters = Arc::clone(&self.recorder.counters);
         self.sync_waiters.append(&mut self.sync_queued);
         self.syncing = Some(tokio::task::spawn_blocking(move || {
             files.sync(&counters.fsyncs).map(|()| files.end)
@@ -442,7 +399,7 @@ impl Owner {
         self.syncing = None;
         let answer = result.map_err(|error| {
             tracing::error!(console = %self.name, error = %error, "console segments cannot be synced");
-            self.writer.sync_again();
+            self.recorder.writer.sync_again();
             Refusal::Host {
                 reason: format!("cannot sync the segments of {}: {error}", self.name),
             }
@@ -460,7 +417,7 @@ impl Owner {
         self.typing = None;
         if self.down.is_none() {
             self.record_absence();
-            self.record_source(false, "keeper stopped".into());
+            self.recorder.record_source(false, "keeper stopped".into());
         }
         if let Some(task) = self.syncing.take() {
             let result = task
@@ -468,7 +425,7 @@ impl Owner {
                 .unwrap_or_else(|error| Err(io::Error::other(error)));
             self.synced(result);
         }
-        if self.syncing.is_none() && self.writer.dirty() {
+        if self.syncing.is_none() && self.recorder.writer.dirty() {
             self.begin_sync();
         }
         if let Some(task) = self.syncing.take() {
@@ -481,120 +438,8 @@ impl Owner {
 
     fn record_absence(&mut self) {
         if let Some((from, reason)) = self.absence.take() {
-            self.record_gap(from, reason);
+            self.recorder.record_gap(from, reason);
         }
-    }
-
-    fn record_gap(&mut self, from: UtcMicros, reason: String) {
-        let to = self.clock.now().utc;
-        self.record(Body::Gap(GapRecord { reason, from, to }));
-    }
-
-    fn record_source(&mut self, open: bool, reason: String) {
-        let since = self.clock.now().utc;
-        self.record(Body::Source(SourceRecord {
-            open,
-            reason: reason.clone(),
-        }));
-        self.view.send_modify(|view| {
-            view.source = SourceState {
-                open,
-                reason,
-                since,
-            };
-        });
-    }
-
-    /// Stores a record now or, where the disk refuses, before whatever is stored next.
-    fn record(&mut self, body: Body) {
-        let record = Record {
-            stamp: self.clock.now(),
-            body,
-        };
-        if let Err(error) = self.store_record(&record) {
-            tracing::error!(console = %self.name, error = %error, "a console record cannot be stored");
-            self.owed.push_back(record);
-        }
-    }
-
-    fn store(&mut self, body: Body) -> io::Result<()> {
-        let record = Record {
-            stamp: self.clock.now(),
-            body,
-        };
-        self.store_record(&record)
-    }
-
-    fn store_record(&mut self, record: &Record) -> io::Result<()> {
-        self.pay()?;
-        self.writer.append(record)?;
-        self.announce();
-        Ok(())
-    }
-
-    fn store_data(&mut self, bytes: &[u8]) {
-        let stamp = self.clock.now();
-        self.counters
-            .bytes_read
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let stored = self
-            .pay()
-            .and_then(|()| self.writer.append_data(stamp, bytes));
-        match stored {
-            Ok(()) => self.announce(),
-            Err(error) => {
-                self.counters
-                    .bytes_lost
-                    .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                let lost = self.lost.get_or_insert_with(|| {
-                    tracing::error!(console = %self.name, error = %error, "console bytes cannot be stored and are lost");
-                    Lost {
-                        bytes: 0,
-                        since: stamp.utc,
-                        reason: error.to_string(),
-                    }
-                });
-                lost.bytes += bytes.len() as u64;
-            }
-        }
-    }
-
-    /// Stores what could not be stored when it was due.
-    fn pay(&mut self) -> io::Result<()> {
-        while let Some(record) = self.owed.front() {
-            self.writer.append(record)?;
-            self.owed.pop_front();
-            self.announce();
-        }
-        if let Some(lost) = &self.lost {
-            let stamp = self.clock.now();
-            let gap = GapRecord {
-                reason: format!(
-                    "{} bytes were read but could not be stored: {}",
-                    lost.bytes, lost.reason
-                ),
-                from: lost.since,
-                to: stamp.utc,
-            };
-            self.writer.append(&Record {
-                stamp,
-                body: Body::Gap(gap),
-            })?;
-            self.lost = None;
-            self.announce();
-        }
-        Ok(())
-    }
-
-    fn announce(&self) {
-        self.counters
-            .bytes_written
-            .store(self.writer.bytes_written(), Ordering::Relaxed);
-        let end = self.writer.end();
-        self.view.send_modify(|view| {
-            view.end = end;
-            view.records += 1;
-        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a keeper keeps, and who may type where. Shared by the clients' tasks.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,11 +9,12 @@ use std::time::Duration;
 
 use basalt_clock::Clock;
 use basalt_lab::profile::ConsoleSource;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::owner::{Command, Counters, Owner};
+use super::owner::{Command, Owner};
+use super::recorder::Counters;
 use crate::layout::{self, ConsoleNameError};
 use crate::protocol::{ConsoleStatus, ConsoleView, KeptConsole, Refusal, Status};
 use crate::segment::{OpenError, SegmentWriter};
@@ -62,10 +64,17 @@ pub(super) struct Registry {
     clients: AtomicUsize,
     next_connection: AtomicU64,
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// The keeper's lock, until it ends. Owners hold it too.
+    lock: Mutex<Option<Arc<File>>>,
 }
 
 impl Registry {
-    pub(super) fn new(state_dir: PathBuf, segment_bytes: u64, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(
+        state_dir: PathBuf,
+        segment_bytes: u64,
+        lock: File,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             state_dir,
             segment_bytes,
@@ -75,6 +84,7 @@ impl Registry {
             clients: AtomicUsize::new(0),
             next_connection: AtomicU64::new(1),
             entries: Mutex::new(BTreeMap::new()),
+            lock: Mutex::new(Some(Arc::new(lock))),
         }
     }
 
@@ -95,6 +105,10 @@ impl Registry {
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         // Nothing here panics half-way through a change.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<File>>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps consoles. All names are checked before any is opened.
@@ -134,6 +148,7 @@ impl Registry {
                 console: console.name.clone(),
                 source,
             })?;
+        let lock = self.lock().clone().ok_or(AddError::Ending)?;
         let counters = Arc::new(Counters::default());
         let (owner, commands, view) = Owner::new(
             console.name.clone(),
@@ -141,6 +156,7 @@ impl Registry {
             opened,
             self.clock.clone(),
             Arc::clone(&counters),
+            lock,
         );
         Ok(Entry {
             source: console.source.clone(),
@@ -152,27 +168,30 @@ impl Registry {
         })
     }
 
-    /// Closes every console; their records are durable afterwards.
+    /// Closes every console and gives the lock back; their records are durable afterwards.
     pub(super) async fn stop(&self) {
         self.shutdown.cancel();
         let entries = std::mem::take(&mut *self.entries());
         let mut closing = Vec::new();
         for (name, entry) in entries {
-            let (answer, stopped) = oneshot::channel();
-            // An owner that is gone already has dropped its receiver, and `stopped` says so.
-            let _ = entry.commands.send(Command::Stop(answer)).await;
-            closing.push((name, stopped, entry.task));
+            // An owner that is gone already has dropped its receiver, and its task says why; one
+            // that takes nothing any more is told by the limit below.
+            let _ = tokio::time::timeout(STOP_LIMIT, entry.commands.send(Command::Stop)).await;
+            closing.push((name, entry.task));
         }
-        for (name, stopped, task) in closing {
-            match tokio::time::timeout(STOP_LIMIT, stopped).await {
+        for (name, mut task) in closing {
+            match tokio::time::timeout(STOP_LIMIT, &mut task).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => tracing::error!(console = %name, "the console's task had failed"),
+                Ok(Err(error)) => {
+                    tracing::error!(console = %name, error = %error, "the console's task had failed");
+                }
                 Err(_) => {
                     tracing::error!(console = %name, "the console's segments were not synced in time");
                     task.abort();
                 }
             }
         }
+        self.lock().take();
     }
 
     pub(super) fn connected(&self) -> ConnectionId {

@@ -180,8 +180,9 @@ pub(super) fn message(line: &str) -> &str {
     &line[start..]
 }
 
-/// What a line is.
-pub(super) fn classify(line: &str) -> Class {
+/// What a line is. `whole`: it is no rest of a line that was cut. A rest can still be the first
+/// that a board says after a reset, so banners count in it.
+pub(super) fn classify(line: &str, whole: bool) -> Class {
     if !WORDS.is_match(line) {
         return Class::Other;
     }
@@ -191,15 +192,17 @@ pub(super) fn classify(line: &str) -> Class {
     {
         return Class::Loader(banner.start());
     }
-    let starts =
-        std::iter::once((0, false)).chain(STAMP.find_iter(line).map(|stamp| (stamp.end(), true)));
-    for (start, stamped) in starts {
+    let stamps = STAMP.find_iter(line).map(|stamp| (stamp.end(), true));
+    for (start, stamped) in std::iter::once((0, false)).chain(stamps) {
         let message = &line[start..];
         if KERNEL.is_match(message) {
             return Class::Kernel(start);
         }
         if HANDOVER.is_match(message) {
             return Class::Handover;
+        }
+        if !whole && !stamped {
+            continue;
         }
         let rule = RULES.iter().find(|rule| match (&rule.bare, stamped) {
             (Some(bare), false) => bare.is_match(message),

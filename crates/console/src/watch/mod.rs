@@ -81,6 +81,8 @@ struct Line {
     read_at: UtcMicros,
     bytes: Vec<u8>,
     begun: bool,
+    /// What stood before in this line was handled already.
+    continued: bool,
 }
 
 /// The report that has not ended.
@@ -148,8 +150,9 @@ impl KernelWatch {
             if *byte != b'\n' {
                 self.line.bytes.push(*byte);
             }
-            if *byte == b'\n' || self.line.bytes.len() >= MAX_LINE {
-                self.end_line(at + index as u64 + 1, events);
+            let ended = *byte == b'\n';
+            if ended || self.line.bytes.len() >= MAX_LINE {
+                self.end_line(at + index as u64 + 1, !ended, events);
             }
         }
     }
@@ -159,20 +162,21 @@ impl KernelWatch {
         let utc = self.line.read_at;
         stripper.flush(&mut |text, at| self.take(text, at, utc, events));
         if self.line.begun {
-            self.end_line(self.next.unwrap_or(0), events);
+            self.end_line(self.next.unwrap_or(0), true, events);
         }
     }
 
-    fn end_line(&mut self, next_offset: u64, events: &mut Vec<WatchEvent>) {
+    fn end_line(&mut self, next_offset: u64, cut: bool, events: &mut Vec<WatchEvent>) {
         let line = std::mem::replace(
             &mut self.line,
             Line {
                 offset: next_offset,
+                continued: cut,
                 ..Line::default()
             },
         );
         let text = String::from_utf8_lossy(&line.bytes).replace('\r', "");
-        let class = classify(&text);
+        let class = classify(&text, !line.continued);
         self.handle(&line, &text, class, events);
         // The buffer is used again.
         self.line.bytes = line.bytes;

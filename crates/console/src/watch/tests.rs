@@ -245,6 +245,19 @@ fn what_programs_and_loaders_print_is_no_report() {
 }
 
 #[test]
+fn the_rest_of_a_line_that_was_flushed_begins_no_report_but_shows_a_banner() {
+    let mut watch = KernelWatch::new();
+    watch.feed(0, UtcMicros(1), b"# echo ");
+    assert_eq!(watch.flush(), []);
+    let rest = b"Kernel panic - not syncing\r\n# ";
+    assert_eq!(watch.feed(7, UtcMicros(1), rest), []);
+    assert_eq!(watch.flush(), []);
+    let reset = b"U-Boot 2024.01 (x)\r\n";
+    let events = watch.feed(7 + rest.len() as u64, UtcMicros(1), reset);
+    assert!(matches!(events[..], [WatchEvent::LoaderBanner { .. }]));
+}
+
+#[test]
 fn a_report_is_bounded() {
     let mut text = String::from("[    1.000000] ------------[ cut here ]------------\n");
     for index in 0..5000 {

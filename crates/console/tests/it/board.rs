@@ -89,6 +89,11 @@ impl Keeper {
         assert_eq!(within(self.task).await.unwrap().unwrap(), Ended::Stopped);
     }
 
+    /// Whether it has not ended after this time.
+    pub async fn runs_for(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, &mut self.task).await.is_err()
+    }
+
     /// How it ended by itself.
     pub async fn ended(self) -> Result<Ended, ServeError> {
         within(self.task).await.unwrap()

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use basalt_console::cursor::Cursor;
-use basalt_console::keeper::{Ended, KeeperConfig, ServeError};
+use basalt_console::keeper::{Ended, KeeperConfig, ServeError, serve};
 use basalt_console::protocol::KeptConsole;
-use basalt_console::segment::ChunkBody;
+use basalt_console::segment::{ChunkBody, end_offset};
 use basalt_lab::profile::ConsoleSource;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -92,6 +92,54 @@ async fn a_keeper_that_starts_again_records_exactly_one_gap() {
         );
         assert!(reason.ends_with('Z'), "{reason}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_is_killed_leaves_exactly_one_gap_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let board = Board::new().await;
+    let mut expected = Vec::new();
+    for round in 0..4u8 {
+        // Its tasks are dropped where they stand, as a kill leaves them.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (config, console) = (KeeperConfig::new(dir.path()), board.console("a"));
+        runtime.spawn(async move {
+            let mut config = config;
+            config.consoles = vec![console];
+            // The one before may not be gone quite yet.
+            while let Err(ServeError::AlreadyRunning { .. }) =
+                serve(config.clone(), std::future::pending()).await
+            {
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut stream = board.accept().await;
+        stream.write_all(&[round; 1000]).await.unwrap();
+        expected.extend_from_slice(&[round; 1000]);
+        within(async {
+            while end_offset(dir.path(), "a").unwrap() < expected.len() as u64 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        runtime.shutdown_background();
+        let mut byte = [0];
+        assert_eq!(within(stream.read(&mut byte)).await.unwrap(), 0);
+    }
+    let chunks = everything(dir.path(), "a");
+    assert_eq!(bytes_of(&chunks), expected);
+    let gaps = gaps_of(&chunks);
+    let offsets: Vec<_> = gaps.iter().map(|gap| gap.0).collect();
+    assert_eq!(offsets, [1000, 2000, 3000], "{gaps:?}");
+    assert!(
+        gaps.iter()
+            .all(|gap| gap.1.starts_with("keeper was not running since 20")),
+        "{gaps:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,13 +384,13 @@ async fn a_stale_socket_is_replaced_and_only_the_owner_may_connect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keeper_lingers_and_ends() {
     let dir = tempfile::tempdir().unwrap();
-    let keeper = Keeper::start(KeeperConfig {
+    let mut keeper = Keeper::start(KeeperConfig {
         linger: Some(Duration::from_millis(200)),
         ..KeeperConfig::new(dir.path())
     });
     let client = keeper.client().await;
     // Connected for longer than it lingers.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(keeper.runs_for(Duration::from_millis(400)).await);
     client.status().await.unwrap();
     drop(client);
     assert_eq!(keeper.ended().await.unwrap(), Ended::Lingered);
@@ -382,4 +430,83 @@ async fn consoles_can_be_added_and_moved_to_another_source() {
             .1
             .contains("the lab names another source")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_disk_refuses_is_counted_and_becomes_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let board = Board::new().await;
+    let mut config = KeeperConfig::new(dir.path());
+    config.consoles = vec![board.console("a")];
+    config.segment_bytes = 400;
+    let keeper = Keeper::start(config);
+    let mut stream = board.accept().await;
+    let client = keeper.client().await;
+    source_is(&client, "a", true).await;
+    stream.write_all(&[b'1'; 100]).await.unwrap();
+    captured(&client, "a", 100).await;
+
+    // The next segment cannot be made where there is no directory.
+    let console_dir = dir.path().join("consoles/a");
+    let aside = dir.path().join("consoles/aside");
+    std::fs::rename(&console_dir, &aside).unwrap();
+    stream.write_all(&[b'2'; 300]).await.unwrap();
+    within(async {
+        while client.status().await.unwrap().consoles["a"]
+            .counters
+            .bytes_lost
+            < 300
+        {}
+    })
+    .await;
+    // Nobody may type what cannot be put on record.
+    client.claim("a", "test").await.unwrap();
+    let typed = client.write("a", &[b'x'; 300], Duration::ZERO).await;
+    assert!(
+        typed
+            .unwrap_err()
+            .to_string()
+            .contains("cannot record what is typed")
+    );
+
+    std::fs::rename(&aside, &console_dir).unwrap();
+    stream.write_all(&[b'3'; 10]).await.unwrap();
+    captured(&client, "a", 110).await;
+    keeper.stop().await;
+    let chunks = everything(dir.path(), "a");
+    assert_eq!(
+        bytes_of(&chunks),
+        [[b'1'; 100].as_slice(), &[b'3'; 10]].concat()
+    );
+    let gaps = gaps_of(&chunks);
+    assert_eq!((gaps.len(), gaps[0].0), (1, 100));
+    assert!(
+        gaps[0]
+            .1
+            .starts_with("300 bytes were read but could not be stored: No such file"),
+        "{gaps:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_costs_at_most_one_sync_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let board = Board::new().await;
+    let keeper = Keeper::over(dir.path(), vec![board.console("a")]);
+    let mut stream = board.accept().await;
+    let client = keeper.client().await;
+    let began = Instant::now();
+    for _ in 0..2000 {
+        stream.write_all(b"line\r\n").await.unwrap();
+    }
+    captured(&client, "a", 12_000).await;
+    client.sync("a").await.unwrap();
+    let seconds = began.elapsed().as_secs() + 2;
+    let counters = client.status().await.unwrap().consoles["a"].counters;
+    // A new console syncs its directory too.
+    assert!(
+        counters.fsyncs <= seconds + 2,
+        "{counters:?} in {seconds} s"
+    );
+    keeper.stop().await;
 }
