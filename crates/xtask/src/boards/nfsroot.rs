@@ -150,6 +150,8 @@ const LINKS: &[(&str, &str)] = &[
     ("etc/mtab", "/proc/self/mounts"),
     ("usr/bin/awk", "mawk"),
     ("usr/bin/sh", "dash"),
+    // Where Debian chooses among alternatives at installation.
+    ("usr/bin/which", "which.debianutils"),
     ("usr/sbin/init", "../bin/busybox"),
     ("usr/sbin/reboot", "../bin/busybox"),
     ("usr/sbin/poweroff", "../bin/busybox"),
