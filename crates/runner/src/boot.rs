@@ -146,7 +146,10 @@ impl Run {
                     return Err(self.loader_failure(&why, &awaited, "hangs at a command"));
                 }
             };
-            if found.index == 0 && index < last {
+            if let Err(why) = self.session.hear_servers() {
+                return Err(self.loader_failure(&why, &awaited, "hangs at a command"));
+            }
+            if found.index == 0 && index < last && self.session.refused_file.is_none() {
                 continue;
             }
             if found.index == patterns.len() - 1 && index == last {

@@ -30,6 +30,9 @@ const REPORT_QUIET: Duration = Duration::from_secs(2);
 /// How long an answer may take after bytes of the console were lost before it counts as one of them.
 const AFTER_GAP: Duration = Duration::from_secs(3);
 
+/// How long catching up with a console may take at most.
+const CATCH_UP: Duration = Duration::from_secs(3);
+
 /// The code of the failure that is no fault of anybody's attempt: it is done again.
 pub const KEEPER_LOST: &str = "keeper-lost";
 
@@ -219,11 +222,13 @@ impl Session {
         Ok(())
     }
 
-    /// Looks at what the console already has, without waiting for more.
+    /// Looks at what the console already has, without waiting for more; bounded, because a board
+    /// may never stop talking.
     pub async fn catch_up(&mut self) -> Result<(), Interruption> {
+        let bound = Instant::now() + CATCH_UP;
         loop {
             let soon = Instant::now() + Duration::from_millis(20);
-            match self.pump(soon).await {
+            match self.pump(soon.min(bound)).await {
                 Ok(()) => {}
                 Err(Interruption::Timeout) => return Ok(()),
                 Err(other) => return Err(other),
@@ -409,7 +414,13 @@ impl Session {
                         ends.get_or_insert(Interruption::Kernel(Box::new(report)));
                     }
                 }
-                WatchEvent::KernelStart { line, .. } => {
+                WatchEvent::KernelStart {
+                    line, after_loader, ..
+                } => {
+                    // `dmesg` in a test prints the same line; a boot has a boot loader before it.
+                    if self.stage == Stage::Shell && !after_loader {
+                        continue;
+                    }
                     let again = self.kernel_seen || self.stage == Stage::Shell;
                     if again && self.stage != Stage::Loader {
                         ends.get_or_insert(Interruption::Reset(line.clone()));
@@ -704,6 +715,18 @@ impl Session {
     /// Whether a kernel named itself since the stage was entered.
     pub fn kernel_seen(&self) -> bool {
         self.kernel_seen
+    }
+
+    /// Takes the boot servers' news that has come already.
+    pub fn hear_servers(&mut self) -> Result<(), Interruption> {
+        while let Some(event) = self
+            .served
+            .as_mut()
+            .and_then(|served| served.try_recv().ok())
+        {
+            self.take_served(event)?;
+        }
+        Ok(())
     }
 
     /// Whether the board said anything since it was switched on.
