@@ -385,7 +385,8 @@ impl Registry {
         match request.direction {
             Direction::Download if root.file(file).is_none() => {
                 let reason = format!(
-                    "no file {}; there are: {}",
+                    // The first words are what boot loaders and their error lists know.
+                    "File not found: {}; there are: {}",
                     shown_path(file),
                     root.file_names()
                 );

@@ -161,7 +161,10 @@ async fn a_clients_error_ends_the_transfer_at_once_and_silently() {
     // The next thing heard is the answer to the next request, not a retransmission.
     client.request(1, &path(&root, "missing"), &[]).await;
     let (code, text) = client.hear_error().await;
-    assert_eq!((code, text.as_str()), (1, "no file missing; there are: f"));
+    assert_eq!(
+        (code, text.as_str()),
+        (1, "File not found: missing; there are: f")
+    );
 }
 
 #[tokio::test]
