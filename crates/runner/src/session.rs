@@ -30,6 +30,9 @@ const REPORT_QUIET: Duration = Duration::from_secs(2);
 /// How long an answer may take after bytes of the console were lost before it counts as one of them.
 const AFTER_GAP: Duration = Duration::from_secs(3);
 
+/// How long a console must be silent to have been caught up with.
+const QUIET: Duration = Duration::from_millis(20);
+
 /// How long catching up with a console may take at most.
 const CATCH_UP: Duration = Duration::from_secs(3);
 
@@ -227,10 +230,10 @@ impl Session {
     pub async fn catch_up(&mut self) -> Result<(), Interruption> {
         let bound = Instant::now() + CATCH_UP;
         loop {
-            let soon = Instant::now() + Duration::from_millis(20);
-            match self.pump(soon.min(bound)).await {
-                Ok(()) => {}
-                Err(Interruption::Timeout) => return Ok(()),
+            let quiet = Instant::now() + QUIET;
+            match self.pump(quiet.min(bound)).await {
+                Ok(()) if Instant::now() < quiet.min(bound) => {}
+                Ok(()) | Err(Interruption::Timeout) => return Ok(()),
                 Err(other) => return Err(other),
             }
         }
