@@ -1,5 +1,9 @@
 //! Rules about single files: what stands in them, how long they are, what they must not name.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
 use super::{Finding, Source, Tree};
 use crate::workspace;
 
@@ -208,6 +212,63 @@ pub(super) fn machine(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
+/// Mirrors and registries that this machine fetches packages from. They are read off the machine so
+/// that they need not be named here.
+pub(super) fn mirrors(tree: &Tree) -> Vec<Finding> {
+    let mut files = vec![
+        PathBuf::from("/etc/apt/sources.list"),
+        PathBuf::from("/etc/pip.conf"),
+    ];
+    if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
+        files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
+    }
+    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+        let cargo =
+            std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+        files.extend([
+            cargo.join("config.toml"),
+            home.join(".npmrc"),
+            home.join(".config/pip/pip.conf"),
+        ]);
+    }
+    // A file that is not there names nothing.
+    let settings: String = files
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .collect();
+    let hosts = hosts_of(&settings);
+    tree.sources
+        .iter()
+        .filter(|source| source.path != "Cargo.lock")
+        .flat_map(|source| {
+            source
+                .lines()
+                .map(move |(number, line)| (source, number, line))
+        })
+        .filter_map(|(source, number, line)| {
+            let host = hosts.iter().find(|host| line.contains(host.as_str()))?;
+            Some(Finding::new(
+                &source.path,
+                number,
+                format!("names {host}, a package mirror of this machine"),
+            ))
+        })
+        .collect()
+}
+
+/// The host names of all web addresses in a text; those without a dot are no names of the world.
+fn hosts_of(text: &str) -> BTreeSet<String> {
+    text.split("://")
+        .skip(1)
+        .filter_map(|rest| {
+            rest.split(|character: char| !(character.is_alphanumeric() || ".-".contains(character)))
+                .next()
+        })
+        .filter(|host| host.contains('.'))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Whether `line` holds `path` as the start of an absolute path, not as the middle of another.
 fn names_path(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(index, _)| {
@@ -286,6 +347,16 @@ mod tests {
         assert!(names_path(&format!("see {path}main"), path));
         assert!(names_path(&format!("\"{path}main\""), path));
         assert!(!names_path(&format!("/layer{path}upper"), path));
+    }
+
+    #[test]
+    fn hosts_are_read_off_settings() {
+        let settings =
+            "deb [x=y] https://mirror.example.org:8080/debian stable main\nhttp://localhost/\n";
+        assert_eq!(
+            hosts_of(settings).into_iter().collect::<Vec<_>>(),
+            ["mirror.example.org"]
+        );
     }
 
     #[test]

@@ -138,8 +138,13 @@ const RULES: &[Rule] = &[
         fails: true,
     },
     Rule {
-        name: "no paths or hosts of this machine",
+        name: "no paths of this machine",
         check: house::machine,
+        fails: true,
+    },
+    Rule {
+        name: "no package mirrors of this machine",
+        check: house::mirrors,
         fails: true,
     },
     Rule {
