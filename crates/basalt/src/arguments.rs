@@ -1,0 +1,396 @@
+//! The command line. `--help` is where the verbs are taught.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Green.on_default());
+
+/// Runs realtime Linux jobs on boards: switches their power, talks to their consoles, boots their
+/// kernels over the network, measures their latencies and keeps every byte and number.
+#[derive(Debug, Parser)]
+#[command(
+    name = "basalt",
+    version,
+    styles = STYLES,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+A first time through:
+  basalt lab check lab/                            are the lab's files right?
+  basalt power read qemu-1 --lab lab/              does the relay answer?
+  basalt console qemu-1 --lab lab/                 what does the board say?
+  basalt check job.yaml                            is the job right?
+  basalt run job.yaml --lab lab/ --board qemu-1    run it
+
+Exit codes: 0 done; 1 done, and the answer is no; 64 command line, job or lab refused; 74 the
+host does not let it; 75 somebody else has the board. `basalt run` has more: see its --help.
+
+Environment: BASALT_LAB and BASALT_STATE stand for --lab and --state; NO_COLOR turns colours off;
+RUST_LOG (as `debug` or `basalt_console=debug`) says more on standard error."
+)]
+pub struct Arguments {
+    /// Where this host keeps what it knows of the lab: locks, downloads, captured consoles
+    /// [default: /var/lib/basalt/LAB for root, else ~/.local/state/basalt/LAB]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "BASALT_STATE",
+        hide_env = true
+    )]
+    pub state: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Run(RunArguments),
+    Check(CheckArguments),
+    Plan(PlanArguments),
+    Results(ResultsArguments),
+    Lab(LabArguments),
+    Power(PowerArguments),
+    Console(ConsoleArguments),
+    Keeper(KeeperArguments),
+    Completions(CompletionsArguments),
+}
+
+/// The lab's directory.
+#[derive(Clone, Debug, Args)]
+pub struct LabArgument {
+    /// The lab's directory: lab.yaml, relays/, boards/, device-types/
+    #[arg(long, value_name = "DIR", env = "BASALT_LAB", hide_env = true)]
+    pub lab: PathBuf,
+}
+
+/// Run a job on a board
+///
+/// Reads the job and the lab, takes the board, fetches what the job names, switches the board on,
+/// boots it, runs the tests, measures, and switches the board off, whatever happens. Shows all of
+/// it live, then the table, the histograms and where the results are.
+///
+/// What was interrupted is gone on with: the same command again, or `--resume`, finds the
+/// unfinished run and finishes it. Ctrl-C cancels: the board is switched off and the results so
+/// far are written. A second Ctrl-C ends at once and leaves the board as it is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  basalt run realtime.yaml --lab lab/ --board qemu-1
+  basalt run realtime.yaml --lab lab/ --board qemu-1 --output results/ --quiet
+  basalt run --resume basalt-results/qemu-1-realtime-arm64-rt-7
+
+Exit codes:
+   0  pass: everything that was asked for was measured and is good
+   1  fail: something that was measured or tested is bad
+   2  invalid: a measurement proves nothing
+   3  incomplete: the job did not reach its end; one sentence says whose fault it was
+   4  canceled
+  64  the command line, the job or the lab is refused; nothing was touched
+  74  the host does not let it: files, sockets
+  75  somebody else has the board; try again later
+ 130  ended at once by a second Ctrl-C (143: by a second SIGTERM)")]
+pub struct RunArguments {
+    /// The job's file
+    #[arg(value_name = "JOB", required_unless_present = "resume")]
+    pub job: Option<PathBuf>,
+    /// The lab's directory: lab.yaml, relays/, boards/, device-types/
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "BASALT_LAB",
+        hide_env = true,
+        required_unless_present = "resume"
+    )]
+    pub lab: Option<PathBuf>,
+    /// The board, by its name in the lab
+    #[arg(long, value_name = "NAME", required_unless_present = "resume")]
+    pub board: Option<String>,
+    /// Where the results go; made if missing [default: basalt-results/BOARD-JOB-NUMBER]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub output: Option<PathBuf>,
+    /// Go on with the unfinished run in this directory; it knows its lab, board and job
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["job", "board"])]
+    pub resume: Option<PathBuf>,
+    /// Write the run's events to standard output, a JSON object a line, and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Leave out what the board says on its console
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Check job files without running them
+///
+/// Reports every mistake of every file at once, each with its line and column. Nothing is fetched
+/// and no board is asked; whether a certain board can run the job, `basalt plan` says.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  basalt check jobs/*.yaml
+
+Exit codes: 0 all can be read (warnings are shown), 1 at least one cannot, 64 command line.")]
+pub struct CheckArguments {
+    /// Job files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Write the mistakes to standard output as a JSON list of severity, message, hint, file, line
+    /// and column
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show what a job would do on a board
+///
+/// Plans the job against the board and shows the blocks, time-outs, commands and measurements as
+/// they would be run. Touches nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  basalt plan realtime.yaml --lab lab/ --board qemu-1
+
+Exit codes: 0 the job can run on this board, 1 it cannot and why, 64 command line.")]
+pub struct PlanArguments {
+    /// The job's file
+    #[arg(value_name = "JOB")]
+    pub job: PathBuf,
+    #[command(flatten)]
+    pub lab: LabArgument,
+    /// The board, by its name in the lab
+    #[arg(long, value_name = "NAME")]
+    pub board: String,
+    /// Write the whole plan to standard output as JSON, as it is kept in plan.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show the results of a run again
+///
+/// Prints the table, the histograms, the evidence and the times of a run's directory from its
+/// results.json. An unfinished run is shown as far as it came.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  basalt results basalt-results/qemu-1-realtime-arm64-rt-7
+
+Exit codes: 0 shown (whatever the outcome), 64 not a run's directory.")]
+pub struct ResultsArguments {
+    /// A run's directory
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// Look after the lab's files
+#[derive(Debug, Args)]
+pub struct LabArguments {
+    #[command(subcommand)]
+    pub verb: LabVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LabVerb {
+    Check(LabCheckArguments),
+}
+
+/// Check the files of a lab
+///
+/// Reads lab.yaml, relays/, boards/ and device-types/ and reports every mistake at once, each with
+/// its line and column: unknown keys, types that do not exist, outlets and ports that two boards
+/// share. When all is right, shows what the lab consists of. Asks no hardware.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  basalt lab check lab/
+
+Exit codes: 0 the lab is right (warnings are shown), 1 it is not, 64 command line.")]
+pub struct LabCheckArguments {
+    /// The lab's directory
+    #[arg(value_name = "DIR", env = "BASALT_LAB", hide_env = true)]
+    pub directory: PathBuf,
+    /// Write the mistakes to standard output as a JSON list of severity, message, hint, file, line
+    /// and column
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Switch a board's power, or read it
+///
+/// `on`, `off` and `cycle` take the board first and are refused while a run or a person has it,
+/// with the holder's name. The relay is read back afterwards; one that cannot be read is said to be
+/// `unknown`. `read` always works and switches nothing. `cycle` cannot be interrupted: a board is
+/// never left off half-way.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  basalt power read qemu-1 --lab lab/
+  basalt power cycle qemu-1 --lab lab/
+
+Exit codes: 0 the relay did it, 1 the relay did not, 64 command line or lab refused, 74 the host
+does not let it, 75 somebody else has the board.")]
+pub struct PowerArguments {
+    /// What to do
+    #[arg(value_name = "WHAT")]
+    pub what: PowerVerb,
+    /// The board, by its name in the lab
+    #[arg(value_name = "BOARD")]
+    pub board: String,
+    #[command(flatten)]
+    pub lab: LabArgument,
+}
+
+/// What a relay can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PowerVerb {
+    /// Switch on
+    On,
+    /// Switch off
+    Off,
+    /// Off, wait the board's off time, on
+    Cycle,
+    /// Say whether it is on
+    Read,
+}
+
+/// Sit at a board's console
+///
+/// Shows what the board said last, then what it says. What you type goes to the board, unless a
+/// run or somebody else has it: then you watch. Ctrl-] q leaves; Ctrl-] ? shows the other keys.
+///
+/// Escape sequences of the board that colour text or move the cursor work; those that would act on
+/// your terminal (titles, clipboard, reports) are taken out. When standard output is no terminal,
+/// the bytes are written exactly as the board sent them, until standard input ends or Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  basalt console qemu-1 --lab lab/
+  basalt console qemu-1 --lab lab/ --read-only --from-start | grep -a oops
+
+Exit codes: 0 left, 64 command line or lab refused, 74 the console or its keeper cannot be had.")]
+pub struct ConsoleArguments {
+    /// The board, by its name in the lab
+    #[arg(value_name = "BOARD")]
+    pub board: String,
+    #[command(flatten)]
+    pub lab: LabArgument,
+    /// Only watch; leaves the board to whoever wants it
+    #[arg(long)]
+    pub read_only: bool,
+    /// Begin with the first byte that was ever captured
+    #[arg(long, conflicts_with = "tail")]
+    pub from_start: bool,
+    /// Begin with so many bytes of what was said before
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    pub tail: u64,
+}
+
+/// Run the console keeper, the process that captures consoles always
+///
+/// `basalt run` and `basalt console` start one where none answers, so this is for services and for
+/// whoever wants to capture boards without using them. One keeper serves a lab on a host; it goes
+/// on when those who use it end or are killed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  basalt keeper --lab lab/                 in the foreground, until Ctrl-C
+  basalt keeper --lab lab/ --detach        in the background; says so in STATE/keeper.log
+  basalt keeper --lab lab/ --status
+  basalt keeper --lab lab/ --stop
+
+Exit codes: 0 ended as asked, or running (--status); 1 none runs (--status); 64 command line or lab
+refused; 74 the host does not let it.")]
+pub struct KeeperArguments {
+    /// The lab's directory; without it --state is needed, and clients say which consoles to keep
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "BASALT_LAB",
+        hide_env = true,
+        required_unless_present = "state"
+    )]
+    pub lab: Option<PathBuf>,
+    /// End when nobody was connected for so long, as 10m or 90s; without it the keeper stays
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub linger: Option<Duration>,
+    /// Start it in the background, in a session of its own
+    #[arg(long)]
+    pub detach: bool,
+    /// End the keeper that runs
+    #[arg(long, conflicts_with_all = ["detach", "linger"])]
+    pub stop: bool,
+    /// Show whether a keeper runs and how its consoles are
+    #[arg(long, conflicts_with_all = ["detach", "linger", "stop"])]
+    pub status: bool,
+    /// With --status: as JSON
+    #[arg(long, requires = "status")]
+    pub json: bool,
+    /// The process that --detach starts.
+    #[arg(long, hide = true, conflicts_with_all = ["detach", "stop", "status"])]
+    pub in_background: bool,
+}
+
+/// Print completions for a shell
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  basalt completions bash > ~/.local/share/bash-completion/completions/basalt")]
+pub struct CompletionsArguments {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    basalt_yaml::parse_duration(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_an_example() {
+        fn check(command: &clap::Command) {
+            if command.has_subcommands() {
+                command.get_subcommands().for_each(check);
+                return;
+            }
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.contains("Example")),
+                "{}",
+                command.get_name()
+            );
+        }
+        Arguments::command().get_subcommands().for_each(check);
+    }
+}

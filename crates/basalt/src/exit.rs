@@ -1,0 +1,63 @@
+//! What the exit codes mean (decision D19; the others after `sysexits.h`).
+
+use std::process::ExitCode;
+
+use basalt_model::Outcome;
+use basalt_runner::host::HostError;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(u8);
+
+impl Exit {
+    /// What was asked for is done.
+    pub const DONE: Self = Self(0);
+    /// It was done, and the answer is no: files with mistakes, a relay that did not obey.
+    pub const NO: Self = Self(1);
+    /// The command line, the job or the lab is refused.
+    pub const USAGE: Self = Self(64);
+    /// The host does not let it: files, sockets, the console keeper.
+    pub const HOST: Self = Self(74);
+    /// Somebody else has the board (`EX_TEMPFAIL`).
+    pub const HELD: Self = Self(75);
+
+    /// Ended at once by a signal: what shells say of a program that a signal killed.
+    pub fn signal(number: i32) -> i32 {
+        128 + number
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.0)
+    }
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        Self(outcome.exit_code())
+    }
+}
+
+/// A refusal of what the user asked for, to be told by [`Exit::USAGE`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// An error of this kind, as one expression.
+pub fn refused(message: impl Into<String>) -> anyhow::Error {
+    Refused(message.into()).into()
+}
+
+/// The code that an error ends the program with.
+pub fn of(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if cause.is::<Refused>() {
+            return Exit::USAGE;
+        }
+        if let Some(HostError::Held { .. }) = cause.downcast_ref() {
+            return Exit::HELD;
+        }
+    }
+    Exit::HOST
+}

@@ -1,0 +1,288 @@
+//! Files of labs and jobs: read from disk, handed to the pure readers, their mistakes shown.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use basalt_console::KeptConsole;
+use basalt_job::JobDefinition;
+use basalt_lab::profile::{BoardProfile, ConsoleSource, Relay, RelayDriver};
+use basalt_lab::{FileKind, Lab, LabFile};
+use basalt_model::Sha256;
+use basalt_plan::Plan;
+use basalt_yaml::{Diagnostics, Source};
+use sha2::Digest;
+
+use crate::exit::refused;
+use crate::terminal::Terminal;
+
+/// No job and no file of a lab is larger; what is, is another kind of file.
+const LARGEST_FILE: u64 = basalt_yaml::MAX_BYTES as u64 + 1;
+
+/// Texts that were read, and what is wrong in them.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Every text by the name that diagnostics call it by.
+    pub sources: Vec<Source>,
+    /// What is wrong.
+    pub diagnostics: Diagnostics,
+}
+
+/// A job's file.
+#[derive(Debug)]
+pub struct Job {
+    /// The text as it is.
+    pub text: String,
+    /// SHA-256 of the text.
+    pub sha256: Sha256,
+    /// What it says.
+    pub definition: JobDefinition,
+}
+
+impl Reading {
+    /// Reads a lab's directory. `None` if its files have mistakes.
+    ///
+    /// # Errors
+    /// The directory or a file in it cannot be read.
+    pub fn lab(&mut self, directory: &Path) -> anyhow::Result<Option<Lab>> {
+        let files = lab_files(directory)?;
+        let builtin = basalt_lab::builtin::types();
+        self.sources
+            .extend(files.iter().chain(&builtin).map(|file| Source {
+                name: file.path.clone(),
+                text: file.text.clone(),
+            }));
+        Ok(basalt_lab::read(&files, &builtin, &mut self.diagnostics))
+    }
+
+    /// Reads a job's file. `None` if it has mistakes.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn job(&mut self, path: &Path) -> anyhow::Result<Option<Job>> {
+        let text = read_text(path)?;
+        let name = path.display().to_string();
+        self.sources.push(Source {
+            name: name.clone(),
+            text: text.clone(),
+        });
+        let definition = basalt_job::read(&name, &text, &mut self.diagnostics);
+        Ok(definition.map(|definition| Job {
+            sha256: Sha256(sha2::Sha256::digest(text.as_bytes()).into()),
+            text,
+            definition,
+        }))
+    }
+
+    /// Plans a job against a board; `None` if it cannot run there.
+    pub fn plan(&mut self, job: &Job, lab: &Lab, board: &BoardProfile) -> Option<Plan> {
+        basalt_plan::plan(
+            &job.definition,
+            job.sha256,
+            board,
+            relay_of(lab, board),
+            &lab.dispatcher,
+            &mut self.diagnostics,
+        )
+    }
+
+    /// Everything that is wrong, for a terminal.
+    pub fn render(&self, color: bool) -> String {
+        self.diagnostics.render(&self.sources, color)
+    }
+
+    /// Shows what is wrong on standard error, warnings too; an error if anything is refused.
+    pub fn settle(&self, terminal: &Terminal) -> anyhow::Result<()> {
+        if !self.diagnostics.is_empty() {
+            terminal.note_raw(&self.render(terminal.error_color));
+        }
+        if self.diagnostics.has_errors() {
+            return Err(refused(format!("{}; nothing was touched", self.count())));
+        }
+        Ok(())
+    }
+
+    /// `5 errors and 1 warning`.
+    pub fn count(&self) -> String {
+        let errors = self.diagnostics.error_count();
+        let warnings = self.diagnostics.len() - errors.min(self.diagnostics.len());
+        let noun = |count: usize, word: &str| match count {
+            1 => format!("1 {word}"),
+            _ => format!("{count} {word}s"),
+        };
+        match (errors, warnings) {
+            (0, 0) => "no mistakes".into(),
+            (0, warnings) => noun(warnings, "warning"),
+            (errors, 0) => noun(errors, "error"),
+            (errors, warnings) => {
+                format!(
+                    "{} and {}",
+                    noun(errors, "error"),
+                    noun(warnings, "warning")
+                )
+            }
+        }
+    }
+}
+
+/// Reads a lab for a verb that needs it right: mistakes are shown, and are an error.
+pub fn open(directory: &Path, terminal: &Terminal) -> anyhow::Result<Lab> {
+    let mut reading = Reading::default();
+    let lab = reading.lab(directory)?;
+    reading.settle(terminal)?;
+    // Without errors there is a lab; whoever breaks that promise is told so.
+    lab.context("the lab has no mistakes and cannot be read")
+}
+
+/// The board of this name, or which ones there are.
+pub fn board<'l>(lab: &'l Lab, name: &str) -> anyhow::Result<&'l BoardProfile> {
+    if let Some(board) = lab.boards.iter().find(|board| board.name.as_str() == name) {
+        return Ok(board);
+    }
+    let names: Vec<&str> = lab.boards.iter().map(|board| board.name.as_str()).collect();
+    let hint = match basalt_yaml::closest(name, names.iter().copied()) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None if names.is_empty() => "it has none".to_owned(),
+        None => format!("it has {}", names.join(", ")),
+    };
+    Err(refused(format!(
+        "the lab `{}` has no board `{name}`; {hint}",
+        lab.name
+    )))
+}
+
+/// The relay that switches a board.
+pub fn relay_of<'l>(lab: &'l Lab, board: &BoardProfile) -> &'l Relay {
+    let relay = lab
+        .relays
+        .iter()
+        .find(|relay| relay.name == board.power.relay);
+    // The reader refuses a lab in which a board names a relay that is not there.
+    relay.unwrap_or_else(|| unreachable!("relay {} was checked", board.power.relay))
+}
+
+/// A board's console as the keeper knows it.
+pub fn kept_console(board: &BoardProfile) -> KeptConsole {
+    KeptConsole {
+        name: board.name.to_string(),
+        source: board.console.source.clone(),
+    }
+}
+
+/// Names and addresses of relays and consoles: no artifact comes from there (decision D21).
+pub fn forbidden_hosts<'l>(
+    relays: impl IntoIterator<Item = &'l Relay>,
+    boards: impl IntoIterator<Item = &'l BoardProfile>,
+) -> Vec<String> {
+    let relays = relays.into_iter().filter_map(|relay| match &relay.driver {
+        RelayDriver::Tasmota { url, .. } => Some(host_of(url).to_owned()),
+        RelayDriver::Lcus { .. } => None,
+    });
+    let consoles = boards
+        .into_iter()
+        .filter_map(|board| match &board.console.source {
+            ConsoleSource::Tcp { host, .. } => Some(host.clone()),
+            ConsoleSource::Serial { .. } => None,
+        });
+    let mut hosts: Vec<String> = relays.chain(consoles).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// The host in `http://host[:port]`; an IPv6 address without its brackets.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let authority = authority.rsplit('@').next().unwrap_or(authority);
+    match authority.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or(address),
+        None => authority.split(':').next().unwrap_or(authority),
+    }
+}
+
+fn lab_files(directory: &Path) -> anyhow::Result<Vec<LabFile>> {
+    if !directory.is_dir() {
+        return Err(refused(format!(
+            "{} is not a directory",
+            directory.display()
+        )));
+    }
+    let mut files = Vec::new();
+    let head = directory.join(FileKind::LAB);
+    if head.exists() {
+        files.push(LabFile {
+            path: FileKind::LAB.to_owned(),
+            text: read_text(&head)?,
+        });
+    }
+    for (name, _) in FileKind::DIRECTORIES {
+        let below = directory.join(name);
+        let entries = match std::fs::read_dir(&below) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", below.display()));
+            }
+        };
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot read {}", below.display()))?;
+            let file = entry.file_name();
+            let path = format!("{name}/{}", file.to_string_lossy());
+            if FileKind::of(&path).is_some() {
+                files.push(LabFile {
+                    path,
+                    text: read_text(&entry.path())?,
+                });
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Reads a text; what is not UTF-8 or far too large is refused by its name.
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    use std::io::Read;
+    let name = || path.display();
+    let file = std::fs::File::open(path)
+        .map_err(|error| refused(format!("cannot read {}: {error}", name())))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refused(format!("cannot read {}: {error}", name())))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        refused(format!("{} is not UTF-8: byte {place} is wrong", name()))
+    })
+}
+
+/// A path that holds wherever the program is started.
+pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path)
+        .with_context(|| format!("cannot find out where {} is", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_relay_is_found_in_its_url() {
+        assert_eq!(host_of("http://10.77.0.1:8081"), "10.77.0.1");
+        assert_eq!(host_of("http://pdu"), "pdu");
+        assert_eq!(host_of("http://[fd00::1]:80"), "fd00::1");
+    }
+
+    #[test]
+    fn the_example_lab_is_read_and_its_devices_are_no_place_for_artifacts() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lab-config/virtual");
+        let mut reading = Reading::default();
+        let lab = reading.lab(&directory).unwrap().unwrap();
+        assert_eq!(reading.count(), "no mistakes");
+        assert_eq!(forbidden_hosts(&lab.relays, &lab.boards), ["10.77.0.1"]);
+        let error = board(&lab, "qemu-11").unwrap_err();
+        assert!(
+            error.to_string().contains("did you mean `qemu-1`?"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! The directory in which this host keeps what it knows of one lab.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use basalt_runner::host::HostState;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::refused;
+
+/// Which lab a state directory belongs to.
+const OWNER_FILE: &str = "lab.json";
+
+/// `lab.json`: names of boards are only unique within a lab, so a directory serves one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    version: u32,
+    name: String,
+}
+
+/// The state directory of a lab: the one that was asked for, else the user's own.
+pub fn directory(asked_for: Option<&Path>, lab: &str) -> anyhow::Result<PathBuf> {
+    match asked_for {
+        Some(directory) => std::path::absolute(directory)
+            .with_context(|| format!("cannot find out where {} is", directory.display())),
+        None => Ok(base(rustix::process::geteuid().is_root(), |name| {
+            std::env::var_os(name).filter(|value| !value.is_empty())
+        })?
+        .join(lab)),
+    }
+}
+
+/// Where the state of labs lies by default (XDG Base Directory Specification for users).
+fn base(
+    root: bool,
+    variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+) -> anyhow::Result<PathBuf> {
+    if root {
+        return Ok("/var/lib/basalt".into());
+    }
+    let own = |name| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    own("XDG_STATE_HOME")
+        .or_else(|| own("HOME").map(|home| home.join(".local/state")))
+        .map(|directory| directory.join("basalt"))
+        .ok_or_else(|| refused("there is no home directory; say where to keep state with --state"))
+}
+
+/// Opens the state directory of a lab, making it where needed.
+pub fn open(asked_for: Option<&Path>, lab: &str) -> anyhow::Result<HostState> {
+    let directory = directory(asked_for, lab)?;
+    let host = HostState::open(&directory)?;
+    claim(&directory, lab)?;
+    Ok(host)
+}
+
+/// Notes that the directory is this lab's; refuses one that is another's.
+fn claim(directory: &Path, lab: &str) -> anyhow::Result<()> {
+    let path = directory.join(OWNER_FILE);
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let owner: Owner = serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is damaged", path.display()))?;
+            if owner.name == lab {
+                return Ok(());
+            }
+            Err(refused(format!(
+                "the state directory {} belongs to the lab `{}`, not to `{lab}`; give each lab its own",
+                directory.display(),
+                owner.name
+            )))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let owner = Owner {
+                version: 1,
+                name: lab.to_owned(),
+            };
+            basalt_runner::directory::write_durably(&path, &serde_json::to_vec(&owner)?)?;
+            Ok(())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_keeps_state_for_the_host_and_users_for_themselves() {
+        let nothing = |_: &str| None;
+        assert_eq!(base(true, nothing).unwrap(), Path::new("/var/lib/basalt"));
+        let home = |name: &str| (name == "HOME").then(|| "/home/ada".into());
+        assert_eq!(
+            base(false, home).unwrap(),
+            Path::new("/home/ada/.local/state/basalt")
+        );
+        let xdg = |name: &str| (name == "XDG_STATE_HOME").then(|| "/s".into());
+        assert_eq!(base(false, xdg).unwrap(), Path::new("/s/basalt"));
+        assert!(base(false, nothing).is_err());
+    }
+
+    #[test]
+    fn a_state_directory_serves_one_lab() {
+        let directory = tempfile::tempdir().unwrap();
+        open(Some(directory.path()), "one").unwrap();
+        open(Some(directory.path()), "one").unwrap();
+        let error = open(Some(directory.path()), "two").unwrap_err();
+        assert!(
+            error.to_string().contains("belongs to the lab `one`"),
+            "{error}"
+        );
+    }
+}
