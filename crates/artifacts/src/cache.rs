@@ -183,6 +183,20 @@ impl Cache {
         }
     }
 
+    /// A file that an earlier fetch left, by the digest of what is served. Nobody is asked: a run
+    /// that goes on serves what it began with, whatever its URL holds now.
+    pub fn kept(&self, sha256: Sha256) -> Option<Fetched> {
+        let path = self.object(sha256);
+        let bytes = std::fs::metadata(&path).ok()?.len();
+        Some(Fetched {
+            path,
+            sha256,
+            bytes,
+            download_sha256: sha256,
+            from_cache: true,
+        })
+    }
+
     async fn obtain(
         &self,
         wanted: &Wanted,
