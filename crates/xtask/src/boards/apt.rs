@@ -211,7 +211,13 @@ pub fn unpack(package: &Path, root: &Path, selection: &[&str]) -> Result<()> {
     process::pipe(
         Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package),
         Command::new("tar")
-            .args(["-x", "--keep-directory-symlink", "--no-same-owner", "-C"])
+            .args([
+                "-x",
+                "--keep-directory-symlink",
+                "--no-same-owner",
+                "--preserve-permissions",
+                "-C",
+            ])
             .arg(root)
             .args(selection),
         Duration::from_secs(300),

@@ -17,7 +17,7 @@ use super::{apt, library, ramdisk};
 use crate::process;
 
 /// Raised when the code here makes another root of the same inputs.
-const RECIPE: &str = "nfsroot 1";
+const RECIPE: &str = "nfsroot 2";
 
 const CONSOLE_SHELL: &str = include_str!("../../boards/console-shell");
 
@@ -275,6 +275,9 @@ fn pack(root: &Path, output: &Path) -> Result<()> {
                 "--owner=0",
                 "--group=0",
                 "--numeric-owner",
+                // The board's user is root: what would lend root's rights lends nothing here, and
+                // does harm where the archive is unpacked.
+                "--mode=ug-s",
             ])
             .args(["--use-compress-program=xz -T0 -6", "-C"])
             .arg(root)
