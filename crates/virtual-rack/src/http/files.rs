@@ -38,6 +38,8 @@ use tokio::{
 
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
+/// Between the last byte of a truncated body and the end of its connection.
+const BREAK_OFF: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -243,6 +245,8 @@ fn body(file: File, length: u64, break_off: bool, bytes_per_second: Option<u64>)
     let stream = futures::stream::try_unfold((file, length), move |(mut file, left)| async move {
         if left == 0 {
             if break_off {
+                // While the body is pending the server sends what it holds; an error at once would throw that away.
+                tokio::time::sleep(BREAK_OFF).await;
                 return Err(std::io::Error::other("breaks off as asked"));
             }
             return Ok(None);

@@ -7,7 +7,8 @@
 //! settings and exclusive mode are fresh.
 //!
 //! One thread serves all pairs of the process. Without a client a pair is looked at every 20 ms; that is how late
-//! the first byte of a new client may be noticed.
+//! the first byte of a new client may be noticed. A client that closes and opens again within that time, while nothing is written, is
+//! taken for one client.
 
 use std::{
     io,
@@ -89,6 +90,9 @@ impl Pty {
             return Ok(Written::Nobody);
         };
         if pair.hung_up()? {
+            // Replaced before the next client comes, which may be sooner than the thread looks.
+            drop(guard);
+            self.look();
             return Ok(Written::Nobody);
         }
         match rustix::io::write(&pair.master, bytes) {

@@ -104,8 +104,8 @@ impl Console {
         self.send(&bytes[from..]).await;
     }
 
-    /// Forgets what belongs to one run of the shell.
-    pub fn leave_shell(&mut self) {
+    /// Starts counting lines for the knob `printk` anew.
+    pub fn restart_lines(&mut self) {
         self.lines = 0;
         self.column = 0;
         self.tail.clear();
@@ -115,6 +115,7 @@ impl Console {
     fn printk_places(&mut self, bytes: &[u8]) -> Vec<(usize, String)> {
         let mut places = Vec::new();
         let Some(knob) = self.board.knobs.current().printk else {
+            self.restart_lines();
             return places;
         };
         let after = knob.after.as_deref().unwrap_or("").as_bytes();

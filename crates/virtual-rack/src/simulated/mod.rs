@@ -107,7 +107,7 @@ impl Machine {
             if let Some(handover) = handover {
                 self.linux(&mut console, handover).await;
             }
-            console.leave_shell();
+            console.restart_lines();
             reset = Reset::Warm;
         }
     }
