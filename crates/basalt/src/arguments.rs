@@ -199,9 +199,9 @@ Example:
 
 Exit codes: 0 shown (whatever the outcome), 64 not a run's directory.")]
 pub struct ResultsArguments {
-    /// A run's directory
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
+    /// A run's directory; several are compared
+    #[arg(value_name = "DIR", required = true)]
+    pub directories: Vec<PathBuf>,
 }
 
 /// Look after the lab's files

@@ -40,6 +40,37 @@ pub fn text(results: &Results, directory: &Path, terminal: &Terminal) -> String 
     format!("\n{}", sections.join("\n"))
 }
 
+/// Several runs beside each other: of each what it was and its table, then the histograms of the
+/// first two over each other, for the first phase that both have.
+pub fn comparison(runs: &[(&Path, Results)], terminal: &Terminal) -> String {
+    let style = terminal.report_style();
+    let mut sections: Vec<String> = runs
+        .iter()
+        .map(|(directory, results)| {
+            format!(
+                "{}{}{}",
+                heading(results, terminal),
+                table(&results.phases, style),
+                outcome(results, directory, terminal)
+            )
+        })
+        .collect();
+    if let [(_, first), (_, second), ..] = runs {
+        let pair = first.phases.iter().find_map(|one| {
+            let other = second
+                .phases
+                .iter()
+                .find(|other| other.phase == one.phase)?;
+            Some((one, other))
+        });
+        if let Some((one, other)) = pair {
+            let names = (first.board.name.as_str(), second.board.name.as_str());
+            sections.push(overlay((names.0, one), (names.1, other), style, HEIGHT));
+        }
+    }
+    format!("\n{}", sections.join("\n"))
+}
+
 fn heading(results: &Results, terminal: &Terminal) -> String {
     format!(
         " {} on {} ({})\n",

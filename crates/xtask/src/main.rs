@@ -10,6 +10,7 @@ mod demo;
 mod packages;
 mod process;
 mod progress;
+mod rack;
 mod suite;
 mod tally;
 mod tidy;

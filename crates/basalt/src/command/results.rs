@@ -1,5 +1,7 @@
 //! `basalt results`.
 
+use std::path::Path;
+
 use basalt_report::Results;
 
 use crate::arguments::ResultsArguments;
@@ -7,24 +9,36 @@ use crate::ending;
 use crate::exit::{Exit, refused};
 use crate::terminal::Terminal;
 
-/// Shows a run's results again.
+/// Shows a run's results again; of several runs, their tables and the first two's histograms of
+/// the same phase over each other.
 pub fn perform(arguments: &ResultsArguments, terminal: Terminal) -> anyhow::Result<Exit> {
-    let directory = &arguments.directory;
-    let results = match ending::read(directory) {
-        Ok(results) => results,
+    let mut runs = Vec::new();
+    for directory in &arguments.directories {
+        runs.push((directory.as_path(), read(directory, terminal)?));
+    }
+    let text = match runs.as_slice() {
+        [(directory, results)] => ending::text(results, directory, &terminal),
+        several => ending::comparison(several, &terminal),
+    };
+    terminal.write(&text);
+    Ok(Exit::DONE)
+}
+
+fn read(directory: &Path, terminal: Terminal) -> anyhow::Result<Results> {
+    match ending::read(directory) {
+        Ok(results) => Ok(results),
         // Not finished: as far as the journal goes.
         Err(_) if directory.join("journal").exists() => {
             let events = basalt_journal::read(&directory.join("journal"))?;
-            terminal.note("this run is not finished; `basalt run --resume` goes on with it");
-            Results::from_events(&events)?
-        }
-        Err(error) => {
-            return Err(refused(format!(
-                "{} is not a run's directory: {error:#}",
+            terminal.note(&format!(
+                "the run in {} is not finished; `basalt run --resume` goes on with it",
                 directory.display()
-            )));
+            ));
+            Ok(Results::from_events(&events)?)
         }
-    };
-    terminal.write(&ending::text(&results, directory, &terminal));
-    Ok(Exit::DONE)
+        Err(error) => Err(refused(format!(
+            "{} is not a run's directory: {error:#}",
+            directory.display()
+        ))),
+    }
 }
