@@ -1,0 +1,119 @@
+//! `basalt check` and `basalt lab check`: all mistakes at once, each at its place.
+
+use serde_json::Value;
+
+use crate::support::{Lab, basalt, repository, said};
+
+const FIVE_MISTAKES: &str = "\
+job_name: five mistakes
+device_type: simulated
+timeouts:
+  job: {minutes: 5}
+  action: {fortnights: 1}
+priority: urgent
+visibility: public
+actions:
+  - deploy:
+      to: tftp
+      kernel: {type: image}
+  - boot:
+      method: u-boot
+      commands: ramdisk
+      failure_retry: often
+      prompts: ['# ']
+  - test:
+      realtime:
+        - {name: idle, measure: stopwatch, duration: 10s, interval: 1000us}
+";
+
+/// Line and column of every error in a JSON list.
+fn places(json: &str) -> Vec<(u64, u64)> {
+    let list: Value = serde_json::from_str(json).unwrap();
+    let errors = list.as_array().unwrap().iter();
+    errors
+        .filter(|entry| entry["severity"] == "error")
+        .map(|entry| {
+            let number = |key: &str| entry[key].as_u64().unwrap();
+            assert!(!entry["message"].as_str().unwrap().is_empty());
+            (number("line"), number("column"))
+        })
+        .collect()
+}
+
+#[test]
+fn five_mistakes_of_a_job_come_at_once_each_at_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = directory.path().join("job.yaml");
+    std::fs::write(&job, FIVE_MISTAKES).unwrap();
+    let text = said(basalt().arg("check").arg(&job)).expect(1).stdout;
+    for line in [5, 6, 11, 15, 19] {
+        let place = format!("{}:{line}:", job.display());
+        assert!(text.contains(&place), "nothing at line {line}:\n{text}");
+    }
+    assert!(text.contains("5 errors"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let json = said(basalt().arg("check").arg("--json").arg(&job))
+        .expect(1)
+        .stdout;
+    let lines: Vec<u64> = places(&json).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(lines, [5, 6, 11, 15, 19], "{json}");
+}
+
+#[test]
+fn good_jobs_are_named_and_a_file_that_is_not_there_is_no_reason_to_stop() {
+    let good = repository("lab-config/virtual/jobs/realtime.yaml");
+    let both = said(basalt().args(["check", "/nowhere.yaml"]).arg(&good)).expect(1);
+    assert!(both.stderr.contains("/nowhere.yaml"), "{}", both.stderr);
+    assert!(both.stdout.contains("✔"), "{}", both.stdout);
+    let json = said(basalt().args(["check", "--json"]).arg(&good))
+        .expect(0)
+        .stdout;
+    assert_eq!(json.trim(), "[]");
+}
+
+#[test]
+fn mistakes_in_several_files_of_a_lab_come_at_once() {
+    let lab = Lab::new();
+    let check = |extra: &[&str]| said(basalt().args(["lab", "check"]).arg(lab.path()).args(extra));
+    let good = check(&[]).expect(0).stdout;
+    for word in ["b1", "simulated", "pdu:1", "tasmota"] {
+        assert!(good.contains(word), "no {word} in\n{good}");
+    }
+    lab.write(
+        "lab.yaml",
+        "version: 1\nname: test\ndispatcher: {adress: 127.0.0.1}\n",
+    );
+    lab.write(
+        "boards/b2.yaml",
+        "version: 1\nname: b2\ntype: simulatde\npower: {relay: pud, outlet: 1}\nconsole: {tcp: nowhere}\n",
+    );
+    let text = check(&[]).expect(1).stdout;
+    for place in [
+        "lab.yaml:3:",
+        "boards/b2.yaml:3:",
+        "boards/b2.yaml:4:",
+        "boards/b2.yaml:5:",
+    ] {
+        assert!(text.contains(place), "nothing at {place}\n{text}");
+    }
+    let json = check(&["--json"]).expect(1).stdout;
+    assert!(places(&json).len() >= 4, "{json}");
+    let nothing = said(basalt().args(["lab", "check", "/nowhere"])).expect(64);
+    assert!(nothing.stderr.contains("/nowhere"), "{}", nothing.stderr);
+}
+
+#[test]
+fn colours_come_when_asked_for_and_not_otherwise() {
+    let job = repository("lab-config/virtual/jobs/realtime.yaml");
+    let check = |arguments: &[&str], no_color: bool| {
+        let mut command = basalt();
+        command.arg("check").arg(&job).args(arguments);
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        said(&mut command).expect(0).stdout
+    };
+    assert!(check(&["--color", "always"], false).contains('\u{1b}'));
+    assert!(!check(&[], true).contains('\u{1b}'));
+    assert!(!check(&["--color", "never"], false).contains('\u{1b}'));
+}

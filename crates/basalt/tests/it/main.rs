@@ -1,0 +1,9 @@
+//! The binary as its users meet it. One module a verb; what needs a whole rack of boards is in the
+//! `e2e_*` modules.
+
+mod checks;
+mod console;
+mod help;
+mod keeper;
+mod power;
+mod support;
