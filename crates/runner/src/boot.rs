@@ -132,6 +132,9 @@ impl Run {
         let last = boot.commands.len().saturating_sub(1);
         for (index, command) in boot.commands.iter().enumerate() {
             let command = self.substitute(command, boot)?;
+            if index == last {
+                self.session.about_to_jump();
+            }
             self.type_line(&format!("{command}\n"), &command).await?;
             let mut patterns = patterns.clone();
             let awaited = if index == last {

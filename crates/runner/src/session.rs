@@ -130,6 +130,8 @@ pub struct Session {
     held_back: Vec<(u64, String, u64)>,
     stage: Stage,
     kernel_seen: bool,
+    /// What ends the wait for the kernel before that wait has begun.
+    early_end: Option<Interruption>,
     source_down: Option<(Instant, String)>,
     /// Output came since the power was switched on.
     heard_anything: bool,
@@ -165,6 +167,7 @@ impl Session {
             held_back: Vec::new(),
             stage: Stage::Loader,
             kernel_seen: false,
+            early_end: None,
             source_down: None,
             heard_anything: false,
             last_data: Instant::now(),
@@ -180,15 +183,21 @@ impl Session {
 
     /// What the kernel watch may end from now on.
     pub fn enter(&mut self, stage: Stage) {
-        if stage != Stage::Shell {
-            self.kernel_seen = false;
-        }
         self.stage = stage;
+    }
+
+    /// The loader is about to be told to jump. A fast board says the kernel's first lines, or its
+    /// last ones, in one breath with the loader's last word: from here on they count, though the
+    /// stage is still the loader's.
+    pub fn about_to_jump(&mut self) {
+        self.kernel_seen = false;
+        self.early_end = None;
     }
 
     /// Forgets what the board said so far: it is about to be switched on.
     pub fn forget(&mut self) {
         self.expect.clear();
+        self.kernel_seen = false;
         self.heard_anything = false;
         self.refused_file = None;
     }
@@ -241,6 +250,11 @@ impl Session {
 
     /// Waits for the next thing that happens and takes it in.
     async fn pump(&mut self, deadline: Instant) -> Result<(), Interruption> {
+        if self.stage != Stage::Loader
+            && let Some(end) = self.early_end.take()
+        {
+            return Err(end);
+        }
         if let Some((since, reason)) = &self.source_down
             && since.elapsed() >= CONSOLE_GRACE
         {
@@ -413,7 +427,7 @@ impl Session {
                         report: report.clone(),
                         level,
                     })?;
-                    if report.fatal && self.stage != Stage::Loader {
+                    if report.fatal {
                         ends.get_or_insert(Interruption::Kernel(Box::new(report)));
                     }
                 }
@@ -424,8 +438,7 @@ impl Session {
                     if self.stage == Stage::Shell && !after_loader {
                         continue;
                     }
-                    let again = self.kernel_seen || self.stage == Stage::Shell;
-                    if again && self.stage != Stage::Loader {
+                    if self.kernel_seen || self.stage == Stage::Shell {
                         ends.get_or_insert(Interruption::Reset(line.clone()));
                     }
                     self.kernel_seen = true;
@@ -434,13 +447,20 @@ impl Session {
                 WatchEvent::LoaderBanner { line, .. } => {
                     self.recorder
                         .record(EventBody::LoaderBanner { line: line.clone() })?;
-                    if self.stage != Stage::Loader {
+                    if self.kernel_seen || self.stage != Stage::Loader {
                         ends.get_or_insert(Interruption::Reset(line));
                     }
                 }
             }
         }
-        ends.map_or(Ok(()), Err)
+        match ends {
+            None => Ok(()),
+            Some(end) if self.stage == Stage::Loader => {
+                self.early_end.get_or_insert(end);
+                Ok(())
+            }
+            Some(end) => Err(end),
+        }
     }
 
     fn take_heard(&mut self, end: u64, heard: Heard) -> Result<(), Interruption> {
