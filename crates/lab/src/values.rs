@@ -16,8 +16,9 @@ const LOADS: [(&str, &str); 1] = [("hackbench", "hackbench")];
 const KERNEL_TYPES: [&str; 3] = ["image", "zimage", "uimage"];
 
 /// The longest pause between characters and the longest time without power: beyond them a number
-/// is a slip of the hand.
+/// is a slip of the hand. A board that is off for less than the shortest may keep its memory.
 const LONGEST_CHARACTER_DELAY: Duration = Duration::from_secs(1);
+const SHORTEST_OFF_TIME: Duration = Duration::from_millis(100);
 const LONGEST_OFF_TIME: Duration = Duration::from_secs(600);
 
 /// One link of the chain from a board over its type to the type that extends nothing.
@@ -93,7 +94,7 @@ impl Values {
     pub(crate) fn power(&mut self, reader: &mut MapReader<'_>) {
         self.off_time = reader
             .optional("off_time")
-            .duration_within(Duration::ZERO..=LONGEST_OFF_TIME);
+            .duration_within(SHORTEST_OFF_TIME..=LONGEST_OFF_TIME);
     }
 
     /// Fills what is not said here with what the next link says.
