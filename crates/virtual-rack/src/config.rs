@@ -164,7 +164,7 @@ pub struct Simulated {
     pub pty: Option<PathBuf>,
     /// Source address of its TFTP requests, so that a server can tell boards apart (such as `127.77.0.10`).
     pub address: Option<IpAddr>,
-    /// UDP port of the TFTP server.
+    /// UDP port of the TFTP server, unless U-Boot is told otherwise (`setenv tftpdstp`).
     #[serde(default = "default_tftp_port")]
     pub tftp_port: u16,
     /// U-Boot's timeout before it asks again; it gives up after ten.

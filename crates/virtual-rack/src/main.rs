@@ -207,6 +207,8 @@ async fn run_command(program: &str, arguments: &[String]) -> anyhow::Result<Exit
     let status = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--", program])
         .args(arguments)
+        // A rack that the command starts is not inside yet.
+        .env_remove(netns::INSIDE)
         .kill_on_drop(true)
         .status()
         .await

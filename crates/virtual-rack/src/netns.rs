@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::config::Network;
 
-/// Set in the environment of the re-executed rack.
-const INSIDE: &str = "VIRTUAL_RACK_NETNS";
+/// Set in the environment of the re-executed rack, and only in its own.
+pub const INSIDE: &str = "VIRTUAL_RACK_NETNS";
 
 /// Replaces this process by itself in a new namespace; returns there.
 pub fn enter() -> anyhow::Result<()> {

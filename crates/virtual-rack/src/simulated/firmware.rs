@@ -198,7 +198,7 @@ impl Firmware {
         put("sys/devices/system/cpu/online", &online)?;
         put("etc/hostname", &format!("{}\n", facts.host_name))?;
         for (file, text) in [
-            ("etc/passwd", "root::0:0:root:/root:/bin/sh\n"),
+            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
             ("etc/group", "root:x:0:\n"),
         ] {
             if !root.exists(file) {

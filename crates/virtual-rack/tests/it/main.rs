@@ -3,6 +3,7 @@
 mod boards;
 mod consoles;
 mod faults;
+mod machines;
 mod measurements;
 mod relays;
 mod support;
