@@ -30,7 +30,7 @@ pub fn text(results: &Results, directory: &Path, terminal: &Terminal) -> String 
     let mut sections = vec![heading(results, terminal), blocks(results, terminal)];
     let phases = &results.phases;
     sections.push(identities(phases, terminal));
-    sections.push(drawings(phases, terminal));
+    sections.push(drawings(results, terminal));
     if !phases.is_empty() {
         sections.push(table(phases, terminal.report_style()));
     }
@@ -178,15 +178,11 @@ fn identities(phases: &[LatencyRecord], terminal: &Terminal) -> String {
         .collect()
 }
 
-fn drawings(phases: &[LatencyRecord], terminal: &Terminal) -> String {
+fn drawings(results: &Results, terminal: &Terminal) -> String {
     let style = terminal.report_style();
-    match phases {
-        [first, second] => overlay(
-            (&first.phase, first),
-            (&second.phase, second),
-            style,
-            HEIGHT,
-        ),
+    let board = results.board.name.as_str();
+    match results.phases.as_slice() {
+        [first, second] => overlay((board, first), (board, second), style, HEIGHT),
         phases => {
             let drawn: Vec<String> = phases
                 .iter()
@@ -306,7 +302,7 @@ fn reasons(results: &Results) -> String {
                 basalt_model::Verdict::Fail | basalt_model::Verdict::Invalid
             )
         })
-        .map(|record| one_line(&format!("{}: {}", record.phase, record.reason)))
+        .map(|record| one_line(&format!("{} ({})", record.sentence(), record.phase)))
         .collect();
     let phases: Vec<&str> = results
         .phases
@@ -324,5 +320,9 @@ fn reasons(results: &Results) -> String {
         1 => reasons.push("1 test case failed".to_owned()),
         count => reasons.push(format!("{count} test cases failed")),
     }
-    reasons.join("; ")
+    // The notes below the table tell of all of them.
+    match reasons.len() {
+        0 | 1 => reasons.concat(),
+        count => format!("{}; and {} more", reasons[0], count - 1),
+    }
 }

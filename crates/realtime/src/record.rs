@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use basalt_model::{CaseOutcome, CaseResult, Sha256, Verdict};
+use basalt_model::{CaseOutcome, CaseResult, Culprit, Sha256, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::cyclictest::{Options, ParseError, options};
@@ -53,6 +53,9 @@ pub struct LatencyRecord {
     pub verdict: Verdict,
     /// Why.
     pub reason: String,
+    /// Whose fault it is that this is neither `pass` nor `measured`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<Culprit>,
     /// The run is shorter than asked for.
     pub partial: bool,
     /// The file that all numbers can be derived from again.
@@ -145,8 +148,18 @@ impl LatencyRecord {
             rt_evidence: evidence(measurement, &facts.environment),
             verdict: judgement.verdict,
             reason: judgement.reason,
+            culprit: judgement.culprit,
             partial: judgement.partial,
             raw_file,
+        }
+    }
+
+    /// Whose fault it is and why: `kernel: 642 us on CPU 0 is above …`; only why where it is
+    /// nobody's.
+    pub fn sentence(&self) -> String {
+        match self.culprit {
+            Some(culprit) => format!("{culprit}: {}", self.reason),
+            None => self.reason.clone(),
         }
     }
 

@@ -10,7 +10,7 @@
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
-use basalt_model::Verdict;
+use basalt_model::{Culprit, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::cyclictest::{Options, ParseError};
@@ -59,6 +59,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why: a clause in lower case without full stop.
     pub reason: String,
+    /// Whose fault it is that this is neither `pass` nor `measured` (invariant 8).
+    pub culprit: Option<Culprit>,
     /// The run is shorter than asked for (or nothing is there to tell).
     pub partial: bool,
 }
@@ -83,38 +85,44 @@ pub fn verdict(measured: Result<&Measurement, &ParseError>, facts: &PhaseFacts) 
             return Judgement {
                 verdict: Verdict::Invalid,
                 reason: error.to_string(),
+                // What arrived is what the board had: the payload left it so.
+                culprit: Some(Culprit::Test),
                 partial: true,
             };
         }
     };
     let short = short_of_cycles(measurement, facts);
-    let judge = |verdict, reason| Judgement {
+    let judge = |verdict, culprit, reason| Judgement {
         verdict,
         reason,
+        culprit,
         partial: short.is_some(),
     };
-    if let Some(reason) = no_evidence(measurement, facts) {
-        return judge(Verdict::Invalid, reason);
+    if let Some((culprit, reason)) = no_evidence(measurement, facts) {
+        return judge(Verdict::Invalid, Some(culprit), reason);
     }
     if let Some(reason) = above_limit(measurement, facts) {
-        return judge(Verdict::Fail, reason);
+        return judge(Verdict::Fail, Some(Culprit::Kernel), reason);
     }
     let incomplete = short
         .clone()
-        .or_else(|| dead_load(facts))
-        .or_else(|| missing_cpu(measurement, facts));
-    if let Some(reason) = incomplete {
-        return judge(Verdict::Invalid, reason);
+        .or_else(|| dead_load(facts).map(|reason| (Culprit::Test, reason)))
+        .or_else(|| missing_cpu(measurement, facts).map(|reason| (Culprit::Test, reason)));
+    if let Some((culprit, reason)) = incomplete {
+        return judge(Verdict::Invalid, Some(culprit), reason);
     }
     match facts.limit_us {
-        None => judge(Verdict::Measured, "no limit was given".into()),
-        Some(limit) => judge(Verdict::Pass, format!("no sample above {limit} us")),
+        None => judge(Verdict::Measured, None, "no limit was given".into()),
+        Some(limit) => judge(Verdict::Pass, None, format!("no sample above {limit} us")),
     }
 }
 
-fn no_evidence(measurement: &Measurement, facts: &PhaseFacts) -> Option<String> {
+fn no_evidence(measurement: &Measurement, facts: &PhaseFacts) -> Option<(Culprit, String)> {
     if let Err(difference) = &facts.kernel_matches {
-        return Some(format!("another kernel: {difference}"));
+        return Some((
+            Culprit::Infrastructure,
+            format!("another kernel: {difference}"),
+        ));
     }
     let environment = &facts.environment;
     let differing = [
@@ -125,8 +133,12 @@ fn no_evidence(measurement: &Measurement, facts: &PhaseFacts) -> Option<String> 
         if let (Some(measured), Some(running)) = pair
             && measured != running
         {
-            return Some(format!(
-                "another kernel: the file was written on {measured:?}, the board runs {running:?}"
+            return Some((
+                Culprit::Infrastructure,
+                format!(
+                    "another kernel: the file was written on {measured:?}, the board runs \
+                     {running:?}"
+                ),
             ));
         }
     }
@@ -137,16 +149,20 @@ fn no_evidence(measurement: &Measurement, facts: &PhaseFacts) -> Option<String> 
                 .uname_v
                 .as_ref()
                 .or(measurement.version.as_ref());
-            return Some(match version {
-                Some(version) => format!("not a realtime kernel: uname -v is {version:?}"),
-                None => "nothing says that the kernel is a realtime one".into(),
-            });
+            // The job names the kernel, and the one that runs is the one that was served.
+            return Some((
+                Culprit::Job,
+                match version {
+                    Some(version) => format!("not a realtime kernel: uname -v is {version:?}"),
+                    None => "nothing says that the kernel is a realtime one".into(),
+                },
+            ));
         }
     }
     let empty = measurement.threads.iter().find(|thread| thread.cycles == 0);
     match (empty, measurement.threads.is_empty()) {
-        (Some(thread), _) => Some(format!("no data from {}", thread.place())),
-        (None, true) => Some("no threads".into()),
+        (Some(thread), _) => Some((Culprit::Test, format!("no data from {}", thread.place()))),
+        (None, true) => Some((Culprit::Test, "no threads".into())),
         (None, false) => None,
     }
 }
@@ -182,22 +198,27 @@ fn above_limit(measurement: &Measurement, facts: &PhaseFacts) -> Option<String> 
     Some(reason)
 }
 
-fn short_of_cycles(measurement: &Measurement, facts: &PhaseFacts) -> Option<String> {
+fn short_of_cycles(measurement: &Measurement, facts: &PhaseFacts) -> Option<(Culprit, String)> {
     let options = run_options(measurement);
     let short = measurement.threads.iter().find_map(|thread| {
         let expected = facts.expected_cycles(&options, thread.id);
         let least = u128::from(expected) * u128::from(MINIMUM_CYCLES_PERCENT);
         (u128::from(thread.cycles) * 100 < least).then(|| {
-            format!(
+            let reason = format!(
                 "{} of {expected} expected cycles on {}",
                 thread.cycles,
                 thread.place()
-            )
+            );
+            // Starved, stopped or ended early: the file does not tell by whom.
+            (Culprit::Unknown, reason)
         })
     });
     short.or_else(|| match measurement.return_code {
         Some(0) | None => None,
-        Some(code) => Some(format!("{} ended with code {code}", measurement.tool)),
+        Some(code) => Some((
+            Culprit::Test,
+            format!("{} ended with code {code}", measurement.tool),
+        )),
     })
 }
 

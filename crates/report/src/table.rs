@@ -186,7 +186,7 @@ fn push_row(
 fn push_notes(text: &mut String, rows: &[&LatencyRecord], style: Style) {
     for record in rows.iter().filter(|record| record.verdict != Verdict::Pass) {
         let phase = style.paint(Ink::of(record.verdict), &tame(&record.phase));
-        text.push_str(&format!(" {phase}: {}\n", tame(&record.reason)));
+        text.push_str(&format!(" {phase}: {}\n", tame(&record.sentence())));
     }
     let mut timebases: Vec<(String, Vec<String>)> = Vec::new();
     for record in rows {

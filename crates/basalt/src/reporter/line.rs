@@ -5,6 +5,7 @@ use std::time::Duration;
 use basalt_model::event::{ActionEnd, Level, PowerRequest};
 use basalt_model::{CaseOutcome, EventBody, PowerState, Verdict};
 use basalt_realtime::LatencyRecord;
+use basalt_runner::results::Effect;
 
 use crate::terminal::{Ink, one_line};
 use crate::wording;
@@ -125,15 +126,14 @@ pub fn lines(body: &EventBody, is_phase: impl Fn(&str) -> bool) -> Vec<Line> {
         EventBody::ConsoleGap { reason, .. } => {
             vec![Line::new(2, Ink::Odd, "console gap: ").text(reason)]
         }
-        EventBody::Result { result } => {
-            if result.suite == "lava" || is_phase(&result.suite) {
-                return Vec::new();
-            }
-            vec![case(result)]
-        }
+        EventBody::Result { result } => match result.suite.as_str() {
+            "lava" => Vec::new(),
+            suite if is_phase(suite) => Vec::new(),
+            _ => vec![case(result)],
+        },
         EventBody::PayloadStarted { name, attempt, .. } => {
             let again = if *attempt > 1 { format!("attempt {attempt}") } else { String::new() };
-            vec![Line::new(2, Ink::Plain, "on the board: ").text(name).aside(again)]
+            vec![Line::new(2, Ink::Accent, "on the board: ").text(name).aside(again)]
         }
         EventBody::RawFile {
             path, bytes, via, ..
@@ -148,6 +148,15 @@ pub fn lines(body: &EventBody, is_phase: impl Fn(&str) -> bool) -> Vec<Line> {
             record,
             ..
         } => phase_finished(phase, *verdict, reason, record),
+    }
+}
+
+/// The lines of what one signal of a test brought.
+pub fn effect(effect: &Effect) -> Line {
+    match effect {
+        Effect::Result(result) => case(result),
+        Effect::Raise(why) => Line::new(2, Ink::Bad, "the test ends the job: ").text(why),
+        Effect::Complaint(complaint) => Line::new(2, Ink::Odd, "warning: ").text(complaint),
     }
 }
 
@@ -306,17 +315,18 @@ fn phase_finished(
         let totals = record.totals.as_ref()?;
         let limit = record
             .limit_us
-            .map_or(String::new(), |limit| format!(", limit {limit}"));
+            .map_or(String::new(), |limit| format!(", limit {limit} µs"));
         Some(format!(
             "{} samples, max {} µs{limit}",
             totals.samples, totals.max
         ))
     });
-    let head = Line::new(1, ink, format!("{sign} {} {verdict} ", one_line(phase)))
+    let head = Line::new(1, ink, format!("{sign} {} {verdict}", one_line(phase)))
         .aside(numbers.unwrap_or_default());
+    let why = record.map_or_else(|| reason.to_owned(), |record| record.sentence());
     match verdict {
         Verdict::Pass => vec![head],
-        _ => vec![head, Line::new(2, Ink::Plain, "").text(reason)],
+        _ => vec![head, Line::new(2, Ink::Plain, "").text(&why)],
     }
 }
 

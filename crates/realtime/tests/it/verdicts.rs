@@ -1,4 +1,5 @@
-use basalt_model::Verdict;
+use basalt_model::{Culprit, Verdict};
+use basalt_realtime::cyclictest::ParseError;
 use basalt_realtime::{Environment, Judgement, LoadReport, Measurement, PhaseFacts, verdict};
 
 use crate::{facts, json};
@@ -221,4 +222,42 @@ fn threads_on_one_cpu_do_not_make_up_for_another() {
     measurement.threads[1].cpu = Some(0);
     let judged = judge(&measurement, &facts(2, Some(800)));
     assert_eq!(judged.reason, "1 of 2 CPUs were measured");
+}
+
+#[test]
+fn whoever_is_at_fault_is_named_and_nobody_where_nothing_is_wrong() {
+    let culprit = |change: &dyn Fn(&mut Measurement, &mut PhaseFacts)| {
+        let (mut measurement, mut facts) = (good(), facts(2, Some(800)));
+        change(&mut measurement, &mut facts);
+        judge(&measurement, &facts).culprit
+    };
+    assert_eq!(culprit(&|_, _| {}), None);
+    assert_eq!(culprit(&|_, facts| facts.limit_us = None), None);
+    let blamed = [
+        culprit(&|_, facts| facts.kernel_matches = Err("X is not Y".into())),
+        culprit(&|_, facts| {
+            facts.require_preempt_rt = true;
+            facts.environment.preempt_rt_config = None;
+        }),
+        culprit(&|_, facts| facts.limit_us = Some(400)),
+        culprit(&|measurement, _| measurement.threads[0].cycles = 1000),
+        culprit(&|_, facts| {
+            facts.loads = vec![LoadReport {
+                died: Some("exit 1".into()),
+                ..load()
+            }];
+        }),
+        verdict(Err(&ParseError::Missing), &facts(2, None)).culprit,
+    ];
+    assert_eq!(
+        blamed,
+        [
+            Some(Culprit::Infrastructure),
+            Some(Culprit::Job),
+            Some(Culprit::Kernel),
+            Some(Culprit::Unknown),
+            Some(Culprit::Test),
+            Some(Culprit::Test),
+        ]
+    );
 }
