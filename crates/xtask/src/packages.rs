@@ -19,6 +19,7 @@ const NEEDED: &[(&str, &str)] = &[
         "the shell behind a simulated board's prompt",
     ),
     ("cpio", "packs ramdisks"),
+    ("curl", "a TFTP client that people have, for the tests"),
     (
         "device-tree-compiler",
         "shrinks the virtual board's device tree",
@@ -36,11 +37,26 @@ const NEEDED: &[(&str, &str)] = &[
     ("xz-utils", "compresses the NFS root"),
 ];
 
+/// What `cargo xtask bench` needs beside these.
+const BENCH_ONLY: &[(&str, &str)] = &[
+    ("atftpd", "the TFTP server of a lab without Basalt"),
+    ("strace", "counts calls of fsync"),
+];
+
 /// Makes sure that every needed package is installed.
 ///
 /// With `install` false, nothing is changed: the error carries the command that would do it.
 pub fn ensure(install: bool) -> Result<()> {
-    let missing = missing()?;
+    ensure_all(NEEDED, install)
+}
+
+/// [`ensure`], with what only benches need.
+pub fn ensure_bench(install: bool) -> Result<()> {
+    ensure_all(&[NEEDED, BENCH_ONLY].concat(), install)
+}
+
+fn ensure_all(needed: &[(&'static str, &'static str)], install: bool) -> Result<()> {
+    let missing = missing(needed)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -83,21 +99,21 @@ fn apt_get(words: &[&str]) -> Result<()> {
 }
 
 /// The needed packages that dpkg does not list as installed.
-fn missing() -> Result<Vec<&'static str>> {
+fn missing(needed: &[(&'static str, &'static str)]) -> Result<Vec<&'static str>> {
     let output = Command::new("dpkg-query")
         .args(["-W", "-f", "${Package} ${db:Status-Status}\n"])
-        .args(NEEDED.iter().map(|(name, _)| name))
+        .args(needed.iter().map(|(name, _)| name))
         .output()
         .context(
             "dpkg-query cannot be started: virtual boards are prepared on Debian 12 or later",
         )?;
     // dpkg-query exits with 1 when it does not know a name; the rest is still listed.
     let listed = String::from_utf8_lossy(&output.stdout);
-    Ok(missing_from(&listed))
+    Ok(missing_from(needed, &listed))
 }
 
-fn missing_from(listed: &str) -> Vec<&'static str> {
-    NEEDED
+fn missing_from(needed: &[(&'static str, &'static str)], listed: &str) -> Vec<&'static str> {
+    needed
         .iter()
         .map(|(name, _)| *name)
         .filter(|name| {
@@ -122,6 +138,6 @@ mod tests {
                 name => format!("{name} installed\n"),
             })
             .collect();
-        assert_eq!(missing_from(&listed), ["cpio", "kmod"]);
+        assert_eq!(missing_from(NEEDED, &listed), ["cpio", "kmod"]);
     }
 }
