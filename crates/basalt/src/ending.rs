@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use basalt_model::event::ActionEnd;
-use basalt_model::{CaseOutcome, Outcome};
+use basalt_model::{CaseOutcome, Outcome, Verdict};
 use basalt_realtime::LatencyRecord;
 use basalt_report::{Results, histogram, identity, overlay, table};
 
@@ -291,19 +291,15 @@ fn power(results: &Results, terminal: &Terminal) -> String {
     }
 }
 
-/// Why a run is not good, in the words of its phases and cases.
+/// Why a run is not good, in the words of its phases and cases; first what made it what it is.
 fn reasons(results: &Results) -> String {
-    let mut reasons: Vec<String> = results
-        .phases
-        .iter()
-        .filter(|record| {
-            matches!(
-                record.verdict,
-                basalt_model::Verdict::Fail | basalt_model::Verdict::Invalid
-            )
-        })
-        .map(|record| one_line(&format!("{} ({})", record.sentence(), record.phase)))
-        .collect();
+    let of = |verdict: Verdict| {
+        results
+            .phases
+            .iter()
+            .filter(move |record| record.verdict == verdict)
+            .map(|record| one_line(&format!("{} ({})", record.sentence(), record.phase)))
+    };
     let phases: Vec<&str> = results
         .phases
         .iter()
@@ -315,14 +311,19 @@ fn reasons(results: &Results) -> String {
         .filter(|case| case.suite != "lava" && !phases.contains(&case.suite.as_str()))
         .filter(|case| case.result == CaseOutcome::Fail)
         .count();
-    match failed {
-        0 => {}
-        1 => reasons.push("1 test case failed".to_owned()),
-        count => reasons.push(format!("{count} test cases failed")),
-    }
+    let failed = match failed {
+        0 => None,
+        1 => Some("1 test case failed".to_owned()),
+        count => Some(format!("{count} test cases failed")),
+    };
+    let reasons: Vec<String> = of(Verdict::Fail)
+        .chain(failed)
+        .chain(of(Verdict::Invalid))
+        .collect();
     // The notes below the table tell of all of them.
-    match reasons.len() {
-        0 | 1 => reasons.concat(),
-        count => format!("{}; and {} more", reasons[0], count - 1),
+    match reasons.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, others @ ..] => format!("{first}; and {} more", others.len()),
     }
 }

@@ -14,11 +14,12 @@ pub fn clock(time: Duration) -> String {
     }
 }
 
-/// `0.4 s`, `12.3 s`, `2 min 05 s`, `1 h 02 min`: how long something took.
+/// `12 ms`, `12.3 s`, `2 min 05 s`, `1 h 02 min`: how long something took.
 pub fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        0 => format!("{} ms", time.as_millis()),
+        1..60 => format!("{:.1} s", time.as_secs_f64()),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
     }
@@ -85,7 +86,8 @@ mod tests {
     fn numbers_read_as_people_say_them() {
         assert_eq!(clock(Duration::from_millis(3_249)), "0:03.2");
         assert_eq!(clock(Duration::from_secs(3_723)), "1:02:03.0");
-        assert_eq!(time(Duration::from_millis(412)), "0.4 s");
+        assert_eq!(time(Duration::from_millis(412)), "412 ms");
+        assert_eq!(time(Duration::from_millis(1_250)), "1.2 s");
         assert_eq!(time(Duration::from_secs(125)), "2 min 05 s");
         assert_eq!(time(Duration::from_secs(3_725)), "1 h 02 min");
         assert_eq!(bytes(812), "812 B");

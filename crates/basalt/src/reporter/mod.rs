@@ -4,6 +4,7 @@ mod console;
 mod line;
 mod progress;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use basalt_clock::Clock;
@@ -11,6 +12,7 @@ use basalt_model::{Event, EventBody, UtcMicros};
 use basalt_plan::Plan;
 use basalt_plan::plan::BlockKind;
 use basalt_runner::Live;
+use basalt_runner::results::StageFold;
 use tokio::sync::mpsc;
 
 use crate::terminal::{Ink, Terminal, one_line};
@@ -51,6 +53,8 @@ pub struct Reporter {
     phases: Vec<(String, String, Duration)>,
     console: ConsoleLines,
     progress: Progress,
+    /// What the signals of tests come to, by block and attempt.
+    stages: BTreeMap<(String, u32), StageFold>,
     /// What goes on: block, action.
     doing: Vec<(String, String)>,
 }
@@ -72,7 +76,8 @@ impl Reporter {
                 .flatten()
                 .map(|phase| (phase.suite.clone(), phase.name.clone(), phase.duration))
                 .collect(),
-            console: ConsoleLines::default(),
+            console: ConsoleLines::new(&plan.board.shell.prompt),
+            stages: BTreeMap::new(),
             doing: Vec::new(),
         }
     }
@@ -135,7 +140,21 @@ impl Reporter {
         self.follow_progress(&event.body);
         let since = self.since(event.stamp.utc);
         let is_phase = |suite: &str| self.phases.iter().any(|(known, _, _)| known == suite);
-        for line in line::lines(&event.body, is_phase) {
+        let mut lines = line::lines(&event.body, is_phase);
+        if let EventBody::Signal {
+            text,
+            level,
+            attempt,
+            ..
+        } = &event.body
+        {
+            let stage = self
+                .stages
+                .entry((level.clone(), *attempt))
+                .or_insert_with(|| StageFold::new(*attempt));
+            lines.extend(stage.apply(text).iter().map(line::effect));
+        }
+        for line in lines {
             let line = self.layout(&since, &line);
             self.print(&line);
         }
@@ -157,9 +176,9 @@ impl Reporter {
             }
             EventBody::ArtifactReady { label, .. } => self.progress.end(label),
             EventBody::PayloadStarted { name, .. } => {
-                if let Some((_, name, duration)) =
-                    self.phases.iter().find(|(_, phase, _)| phase == name)
-                {
+                let name = name.strip_prefix("phase ").unwrap_or(name);
+                let phase = self.phases.iter().find(|(_, phase, _)| phase == name);
+                if let Some((_, _, duration)) = phase {
                     let total = Some(duration.as_millis() as u64);
                     let now = Instant::now();
                     self.progress

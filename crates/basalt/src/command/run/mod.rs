@@ -128,7 +128,12 @@ fn begin(
                 None => place::fresh(Path::new(place::RESULTS), &plan, number, &host)?,
             };
             let directory = RunDirectory::create(&path, &job.text, &plan, number, now)?;
-            let note = format!("run {number} in {}", path.display());
+            let note = format!(
+                "run {number}, {:?} on {}, in {}",
+                plan.job_name,
+                plan.board.name,
+                path.display()
+            );
             (directory, note)
         }
     };
@@ -218,7 +223,7 @@ async fn drive(
         forbidden_hosts,
         note,
     } = prepared;
-    terminal.note(&note);
+    terminal.note(&crate::terminal::one_line(&note));
     let cache_path = host.path().join("cache");
     let cache = Cache::open(&cache_path)
         .with_context(|| format!("cannot use the downloads in {}", cache_path.display()))?
