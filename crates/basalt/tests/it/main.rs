@@ -3,6 +3,9 @@
 
 mod checks;
 mod console;
+mod e2e_happy;
+mod e2e_harness;
+mod e2e_mistakes;
 mod help;
 mod keeper;
 mod power;
