@@ -1,7 +1,9 @@
 //! From a board that is off to a shell on it: power, U-Boot, kernel, login (facts: LAVA 2026.07,
 //! "boot sequence for a network-booted board").
 
-use basalt_console::Pattern;
+use std::time::Duration;
+
+use basalt_console::{Match, Pattern};
 use basalt_lab::placeholder;
 use basalt_model::event::{Level, PowerRequest};
 use basalt_model::{Culprit, EventBody, Failure, Part, PowerState};
@@ -20,6 +22,10 @@ const NETWORK_ERRORS: [&str; 5] = [
     "File not found",
 ];
 
+/// How long the board must be silent before a prompt is asked for again.
+const SHORTEST_QUIET: Duration = Duration::from_secs(1);
+const LONGEST_QUIET: Duration = Duration::from_secs(10);
+
 impl Run {
     /// One attempt of a boot block.
     pub(crate) async fn boot(
@@ -36,6 +42,7 @@ impl Run {
             deadline: deadline.min(Instant::now() + block.timeout_of(name)),
         };
         self.board_ready = false;
+        self.may_reattach = false;
         self.session.listen(None);
         self.session.enter(Stage::Loader);
 
@@ -43,8 +50,10 @@ impl Run {
         self.action(here, async |run, _| run.reset().await).await?;
 
         let here = place(2, action::INTERRUPT);
-        self.action(here, async |run, deadline| run.interrupt(deadline).await)
-            .await?;
+        self.action(here, async |run, deadline| {
+            run.interrupt(boot, deadline).await
+        })
+        .await?;
 
         let here = place(3, action::COMMANDS);
         self.action(here, async |run, deadline| {
@@ -75,22 +84,20 @@ impl Run {
         Ok(())
     }
 
-    /// Makes sure that the board starts from nothing: off long enough, then on.
+    /// Makes sure that the board starts from nothing: off long enough, then on. Not in one cycle:
+    /// what a board that was left on says until it is off must not be taken for the next boot's.
     async fn reset(&mut self) -> Result<(), Failure> {
-        let state = self.power_state().await;
+        if self.power_state().await != PowerState::Off {
+            self.switch(PowerRequest::Off).await?;
+        }
+        self.wait_off_time().await;
         self.session.catch_up_quietly().await;
         self.durable_before_power().await?;
-        if state == PowerState::Off {
-            self.wait_off_time().await;
-            self.session.forget();
-            self.switch(PowerRequest::On).await
-        } else {
-            self.session.forget();
-            self.switch(PowerRequest::Cycle).await
-        }
+        self.session.forget();
+        self.switch(PowerRequest::On).await
     }
 
-    async fn interrupt(&mut self, deadline: Instant) -> Result<(), Failure> {
+    async fn interrupt(&mut self, boot: &Boot, deadline: Instant) -> Result<(), Failure> {
         let Some(u_boot) = self.plan.board.u_boot.clone() else {
             return Err(Failure::new(
                 Culprit::Configuration,
@@ -99,26 +106,49 @@ impl Run {
             ));
         };
         let prompt = self.pattern(&u_boot.prompt)?;
+        let kernel = self.pattern(&boot.kernel_start_message)?;
         let asked = [
             literal(&u_boot.interrupt_prompt)?,
             // Some boards have no automatic boot: they stand at the prompt at once.
             prompt.clone(),
+            kernel.clone(),
         ];
         let awaited = format!("{:?} of U-Boot", u_boot.interrupt_prompt);
         let found = match self.session.expect(&asked, deadline).await {
             Ok(found) => found,
             Err(why) => return Err(self.loader_failure(&why, &awaited, "did not come up")),
         };
-        if found.index == 1 {
-            return Ok(());
+        match found.index {
+            0 => {}
+            1 => return Ok(()),
+            _ => return Err(self.uninvited_kernel(awaited, deadline).await),
         }
         self.type_line(&u_boot.interrupt_character, &awaited)
             .await?;
         let awaited = format!("U-Boot's prompt {:?}", u_boot.prompt);
-        match self.session.expect(&[prompt], deadline).await {
-            Ok(_) => Ok(()),
+        match self.session.expect(&[prompt, kernel], deadline).await {
+            Ok(found) if found.index == 0 => Ok(()),
+            Ok(_) => Err(self.uninvited_kernel(awaited, deadline).await),
             Err(why) => Err(self.loader_failure(&why, &awaited, "could not be stopped")),
         }
+    }
+
+    /// The board booted what it found on its own disk or network.
+    async fn uninvited_kernel(&mut self, awaited: String, deadline: Instant) -> Failure {
+        let whole = |session: &crate::session::Session| session.kernel_seen();
+        // Without the rest of the line there is less to say, and nothing else changes.
+        let _ = self.session.wait_until(deadline, whole).await;
+        let line = match &self.session.recorder.state().banner {
+            Some(line) => format!(": {line}"),
+            None => String::new(),
+        };
+        self.session.failure(
+            Culprit::Infrastructure,
+            Some(Part::Board),
+            "another-kernel",
+            format!("the board booted a kernel of its own before U-Boot was stopped{line}"),
+            Some(awaited),
+        )
     }
 
     async fn boot_commands(&mut self, boot: &Boot, deadline: Instant) -> Result<(), Failure> {
@@ -146,11 +176,11 @@ impl Run {
             let found = match self.session.expect(&patterns, deadline).await {
                 Ok(found) => found,
                 Err(why) => {
-                    return Err(self.loader_failure(&why, &awaited, "hangs at a command"));
+                    return Err(self.loader_failure(&why, &awaited, "did not end a command"));
                 }
             };
             if let Err(why) = self.session.hear_servers() {
-                return Err(self.loader_failure(&why, &awaited, "hangs at a command"));
+                return Err(self.loader_failure(&why, &awaited, "did not end a command"));
             }
             if found.index == 0 && index < last && self.session.refused_file.is_none() {
                 continue;
@@ -245,7 +275,7 @@ impl Run {
             patterns.push(self.pattern(message)?);
         }
         let awaited = format!("the shell prompt ({})", boot.prompts.join(" or "));
-        let found = match self.session.expect(&patterns, deadline).await {
+        let found = match self.expect_prompt(&patterns, deadline).await {
             Ok(found) => found,
             Err(why) => {
                 return Err(self.kernel_failure(&why, &awaited, "the kernel booted to no shell"));
@@ -278,6 +308,29 @@ impl Run {
                 ),
                 Some(awaited),
             )),
+        }
+    }
+
+    /// Waits for a prompt at which an empty line does no harm. A kernel message may have torn the
+    /// one that came: where nothing more is said, an empty line has it shown again.
+    async fn expect_prompt(
+        &mut self,
+        patterns: &[Pattern],
+        deadline: Instant,
+    ) -> Result<Match, Interruption> {
+        let quiet = deadline.saturating_duration_since(Instant::now()) / 4;
+        let quiet = quiet.clamp(SHORTEST_QUIET, LONGEST_QUIET);
+        loop {
+            let before = self.session.offset();
+            let until = deadline.min(Instant::now() + quiet);
+            match self.session.expect(patterns, until).await {
+                Err(Interruption::Timeout) if Instant::now() < deadline => {
+                    if self.session.offset() == before {
+                        self.session.type_text("\n").await?;
+                    }
+                }
+                result => return result,
+            }
         }
     }
 
@@ -367,7 +420,7 @@ impl Run {
         );
         let awaited = "the shell's new prompt".to_owned();
         self.type_line(&command, &awaited).await?;
-        if let Err(why) = self.session.expect(&[literal(&prompt)?], deadline).await {
+        if let Err(why) = self.expect_prompt(&[literal(&prompt)?], deadline).await {
             return Err(self.kernel_failure(&why, &awaited, "the shell does not answer"));
         }
         if !self.needs_overlay() {

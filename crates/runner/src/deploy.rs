@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use basalt_artifacts::{Fetched, Policy, Progress, Request, cpio, kernel_identity, uimage};
 use basalt_model::{Culprit, EventBody, Failure, Part};
 use basalt_netboot::tftp::FileSource;
-use basalt_plan::plan::{Block, Deploy, Download, action};
+use basalt_plan::plan::{Block, BlockKind, Deploy, Download, action};
 use tokio::time::Instant;
 
 use crate::overlay::{self, OverlayFile};
@@ -68,21 +68,33 @@ impl Run {
         .await
     }
 
-    /// Opens the roots of a deploy block that is done: its files are in the cache.
-    pub(crate) async fn reopen_roots(
-        &mut self,
-        block: &Block,
-        deploy: &Deploy,
-    ) -> Result<(), Failure> {
-        let deadline = Instant::now() + block.timeout_of(action::PREPARE_TFTP);
+    /// Opens the roots again that an earlier start of the runner had open, before anything is done
+    /// that may need them. The files are those that the run began with.
+    pub(crate) async fn serve_again(&mut self) -> Result<(), Failure> {
+        let Some(index) = self.closed_roots.take() else {
+            return Ok(());
+        };
+        let block = self.plan.blocks[index].clone();
+        let BlockKind::Deploy(deploy) = &block.kind else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + block.timeout;
         let mut fetched = Vec::new();
         for download in &deploy.downloads {
-            let file = self
-                .download(download, Instant::now() + block.timeout)
-                .await?;
+            let known = self.session.recorder.state().artifact(&download.label);
+            let known = known.map(|known| known.sha256);
+            let file = match known.and_then(|sha256| self.cache.kept(sha256)) {
+                Some(file) => file,
+                None => self.download(download, deadline).await?,
+            };
+            if known != Some(file.sha256) {
+                // What the board runs now came from another file.
+                self.may_reattach = false;
+            }
             fetched.push((download.clone(), file));
         }
         self.write_overlay()?;
+        let deadline = Instant::now() + block.timeout_of(action::PREPARE_TFTP);
         self.open_roots(deploy, &fetched, deadline).await
     }
 

@@ -109,6 +109,12 @@ fn lava_cases(state: &RunState) -> Vec<CaseResult> {
         ..case(&action.name, action.end == ActionEnd::Done, action.attempt)
     }));
     if let Some((_, failure)) = &state.finished {
+        let reports = state.kernel.len();
+        let fatal = state.kernel.iter().any(|report| report.fatal);
+        cases.push(CaseResult {
+            detail: (reports > 0).then(|| format!("{reports} reports of the kernel")),
+            ..case("kernel-messages", !fatal, 1)
+        });
         cases.push(CaseResult {
             detail: failure
                 .as_ref()

@@ -16,6 +16,7 @@ mod deploy;
 pub mod directory;
 mod export;
 pub mod host;
+mod inbox;
 mod measure;
 pub mod overlay;
 mod payload;

@@ -59,20 +59,14 @@ impl Run {
     ) -> Result<(), Failure> {
         let level = format!("{}.{}", block.level, index + 1);
         let directory = phase_directory(&self.overlay_root(), realtime.stage, index);
-        // A payload that was started before the board was booted again is gone; the next one has
-        // a number of its own.
-        let started = self
-            .session
-            .recorder
-            .state()
-            .payloads
-            .iter()
-            .filter(|(started, _)| *started == level)
-            .count() as u32;
-        let run = if started > 0 && self.reattached {
-            started
-        } else {
-            started + 1
+        // A payload that was started before the board was switched is gone; the next one has a
+        // number of its own.
+        let state = self.session.recorder.state();
+        let of_this = |(started, _): &&(String, u32)| *started == level;
+        let started = state.payloads.iter().filter(of_this).count() as u32;
+        let run = match state.is_on_board(&level, started) {
+            true => started,
+            false => started + 1,
         };
         let payload = Payload {
             level: level.clone(),

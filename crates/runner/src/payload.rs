@@ -40,6 +40,7 @@ impl Run {
         self.session.listen(Some(Listening {
             level: payload.level.clone(),
             attempt: payload.attempt,
+            directory: payload.directory.clone(),
             from_spool: false,
         }));
         let outcome = self.start_and_wait(payload, deadline).await;
@@ -56,11 +57,8 @@ impl Run {
         payload: &Payload,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let known = self
-            .session
-            .recorder
-            .state()
-            .payload_started(&payload.level, payload.attempt);
+        let state = self.session.recorder.state();
+        let known = state.is_on_board(&payload.level, payload.attempt);
         if !known {
             self.journal_durably(EventBody::PayloadStarted {
                 level: payload.level.clone(),
@@ -68,6 +66,7 @@ impl Run {
                 attempt: payload.attempt,
             })?;
         }
+        let mut gaps = self.session.gaps();
         if known && self.payload_ended(payload, deadline).await? {
             return self.read_spool(payload, deadline, true).await;
         }
@@ -78,14 +77,9 @@ impl Run {
             command = payload.command,
         );
         self.shell(&start, deadline).await?;
-        if known {
-            // What it signalled while nobody ran the job is in the spool and nowhere else.
-            self.read_spool(payload, deadline, false).await?;
-        }
         loop {
-            self.session.take_gap_noticed();
             let ended = |session: &crate::session::Session| {
-                session.heard_signal("BASALT_STAGE END") || session.gap_noticed()
+                session.heard_signal("BASALT_STAGE END") || session.gaps() != gaps
             };
             if let Err(why) = self.session.wait_until(deadline, ended).await {
                 let awaited = format!("the end of {}", payload.name);
@@ -95,6 +89,7 @@ impl Run {
                 return self.read_spool(payload, deadline, false).await;
             }
             // Bytes were lost, perhaps the end with them: the board itself is asked.
+            gaps = self.session.gaps();
             if self.payload_ended(payload, deadline).await? {
                 return self.read_spool(payload, deadline, true).await;
             }
@@ -124,7 +119,7 @@ impl Run {
         self.session.catch_up_quietly().await;
         let missing = self.session.missing_signals();
         if missing.is_empty() && !all {
-            return self.release(false);
+            return self.release(true);
         }
         let numbers: Vec<String> = missing.iter().map(u64::to_string).collect();
         let root = self.overlay_root();

@@ -13,9 +13,7 @@ use basalt_clock::{Clock, after, since};
 use basalt_console::BoardConsole;
 use basalt_journal::{Journal, JournalError};
 use basalt_model::event::{ActionEnd, Level, PowerRequest};
-use basalt_model::{
-    CaseOutcome, CaseResult, Culprit, Epoch, EventBody, Failure, Outcome, Part, PowerState,
-};
+use basalt_model::{Culprit, Epoch, EventBody, Failure, Outcome, Part, PowerState};
 use basalt_plan::Plan;
 use basalt_plan::plan::{Block, BlockKind, action};
 use basalt_power::RelayHandle;
@@ -27,10 +25,15 @@ use crate::directory::RunDirectory;
 use crate::host::{BoardLock, HostError, HostState};
 use crate::recorder::{Live, Recorder};
 use crate::roots::Roots;
-use crate::session::{Interruption, KEEPER_LOST, Session, chain};
+use crate::session::{Interruption, Session, UNSEEN, chain};
+use crate::state::is_interruption;
 
 /// How long a shell that was left behind may take to answer after the runner came back.
 const REATTACH: Duration = Duration::from_secs(15);
+
+/// The same for a board whose root file system was away with the runner: Linux tries to connect
+/// again after 3 s, then after twice as long each time (net/sunrpc/xprtsock.c).
+const REATTACH_NFS: Duration = Duration::from_secs(60);
 
 /// What a run needs of its host.
 pub struct Resources {
@@ -103,12 +106,12 @@ pub(crate) struct Run {
     pub cache: Cache,
     pub epoch: Epoch,
     pub roots: Option<Roots>,
+    /// The deploy block whose roots an earlier start of the runner had open.
+    pub closed_roots: Option<usize>,
     /// A shell of this lease answers.
     pub board_ready: bool,
-    /// The shell is one that an earlier start of the runner left behind.
-    pub reattached: bool,
     /// The board may be as the last start of the runner left it; asked once.
-    may_reattach: bool,
+    pub may_reattach: bool,
     job_deadline: Instant,
 }
 
@@ -228,8 +231,8 @@ async fn drive(
         cache: resources.cache.clone(),
         epoch,
         roots: None,
+        closed_roots: None,
         board_ready: false,
-        reattached: false,
         may_reattach,
         job_deadline,
     };
@@ -291,11 +294,27 @@ fn summary(recorder: &Recorder) -> Summary {
 }
 
 /// How often a block is done again because its console was interrupted.
-const INTERRUPTIONS: u32 = 5;
+const INTERRUPTIONS: usize = 5;
 
-/// Whether a failure may only be one because bytes of the console are missing.
-fn worth_repeating(failure: &Failure) -> bool {
-    failure.code.ends_with("timeout") || failure.code == "kernel-hang"
+/// What a failure is where bytes of the console were lost before it: what was awaited was perhaps
+/// among them.
+fn unseen(mut failure: Failure) -> Failure {
+    let silent = ["kernel-hang", "board-silent"].contains(&failure.code.as_str());
+    if silent || failure.code.ends_with("timeout") {
+        failure.message = format!(
+            "bytes of the console were lost, perhaps what was awaited among them ({})",
+            failure.message
+        );
+        failure.code = UNSEEN.to_owned();
+        failure.culprit = Culprit::Infrastructure;
+        failure.part = Some(Part::Console);
+    }
+    failure
+}
+
+/// Whether a block has something that runs on the board.
+fn has_payload(block: &Block) -> bool {
+    matches!(block.kind, BlockKind::Test(_) | BlockKind::Realtime(_))
 }
 
 /// Whether another attempt can help.
@@ -318,32 +337,18 @@ impl Run {
         let block = self.plan.blocks[index].clone();
         let state = self.session.recorder.state();
         if state.block_done(&block.level) {
-            if let BlockKind::Deploy(deploy) = &block.kind {
-                self.reopen_roots(&block, deploy).await?;
+            if matches!(block.kind, BlockKind::Deploy(_)) {
+                self.closed_roots = Some(index);
             }
             return Ok(());
         }
-        let failures: Vec<Failure> = state
-            .actions
-            .iter()
-            .filter(|action| action.level == block.level)
-            .filter_map(|action| action.failure.clone())
-            .collect();
-        let mut failed = failures.len() as u32;
-        if let Some(last) = failures.last()
-            && (failed >= block.attempts || !worth_retrying(last))
-        {
-            return self.give_up(&block, last.clone());
-        }
         let before = state.blocks.get(&block.level).cloned().unwrap_or_default();
-        let interrupted = before.attempt > 0 && before.ended.is_none();
-        let mut attempt = before.attempt;
-        // A payload on the board is gone on with; everything else is done again.
-        let payload = matches!(block.kind, BlockKind::Test(_) | BlockKind::Realtime(_));
-        if interrupted && payload && self.reattach(&block, attempt).await? {
-            // The same attempt goes on.
-        } else {
-            attempt += 1;
+        if before.ended.is_some() {
+            // The board is as a failed attempt left it.
+            self.may_reattach = false;
+            if let Some(failure) = self.exhausted(&block) {
+                return self.give_up(&block, failure);
+            }
         }
         let started = match &before.started {
             Some((stamp, boot)) if boot == self.session.clock.boot_id() => {
@@ -354,33 +359,35 @@ impl Run {
         let deadline = self
             .job_deadline
             .min(Instant::now() + block.timeout.saturating_sub(started));
-        let mut interruptions = 0;
+        self.serve_again().await?;
+        let mut attempt = before.attempt;
+        let interrupted = before.attempt > 0 && before.ended.is_none();
+        if !(interrupted && self.go_on(&block, attempt).await?) {
+            attempt += 1;
+        }
         loop {
-            self.session.take_gap_noticed();
             let failure = match self.attempt(index, &block, attempt, deadline).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             self.board_ready = false;
-            // What the console did not show was perhaps what was awaited: that is nobody's attempt.
-            let blind = failure.code == KEEPER_LOST
-                || (self.session.gap_noticed() && worth_repeating(&failure));
-            if blind && interruptions < INTERRUPTIONS {
-                interruptions += 1;
+            let time_left = deadline.saturating_duration_since(Instant::now());
+            let blind = is_interruption(&failure);
+            let interruptions = self.session.recorder.state().interruptions(&block.level);
+            if blind && interruptions <= INTERRUPTIONS && !time_left.is_zero() {
                 self.log_warning(format!(
                     "{} was interrupted ({}); it is done again",
                     block.name,
                     failure.sentence()
                 ))?;
-                self.may_reattach = payload;
-                if !(payload && self.reattach(&block, attempt).await?) {
+                self.may_reattach = true;
+                if !self.go_on(&block, attempt).await? {
                     attempt += 1;
                 }
                 continue;
             }
-            failed += 1;
-            let time_left = deadline.saturating_duration_since(Instant::now());
-            if failed >= block.attempts || !worth_retrying(&failure) || time_left.is_zero() {
+            let failed = self.session.recorder.state().failures(&block.level).len();
+            if blind || self.exhausted(&block).is_some() || time_left.is_zero() {
                 return self.give_up(&block, failure);
             }
             self.log_warning(format!(
@@ -389,8 +396,27 @@ impl Run {
                 block.attempts,
                 failure.sentence()
             ))?;
-            tokio::time::sleep(block.retry_interval.min(time_left)).await;
+            self.may_reattach = false;
+            self.pause(block.retry_interval.min(time_left)).await?;
             attempt += 1;
+        }
+    }
+
+    /// The last failure of a block that is not tried again.
+    fn exhausted(&self, block: &Block) -> Option<Failure> {
+        let failures = self.session.recorder.state().failures(&block.level);
+        let last = *failures.last()?;
+        let no_more = failures.len() >= block.attempts as usize || !worth_retrying(last);
+        no_more.then(|| last.clone())
+    }
+
+    /// Waits, unless the job is canceled.
+    async fn pause(&self, pause: Duration) -> Result<(), Failure> {
+        tokio::select! {
+            () = self.session.cancel.cancelled() => {
+                Err(Failure::new(Culprit::Canceled, "canceled", "the job was canceled"))
+            }
+            () = tokio::time::sleep(pause) => Ok(()),
         }
     }
 
@@ -414,23 +440,94 @@ impl Run {
         attempt: u32,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let payload = matches!(block.kind, BlockKind::Test(_) | BlockKind::Realtime(_));
-        if payload && !self.board_ready {
-            self.ready_board(index, deadline).await?;
-        }
         let place = Place {
             level: block.level.clone(),
             name: block.name.clone().into(),
             attempt,
             deadline,
         };
-        self.action(place, async |run, deadline| match &block.kind {
-            BlockKind::Deploy(deploy) => run.deploy(block, deploy, attempt, deadline).await,
-            BlockKind::Boot(boot) => run.boot(block, boot, attempt, deadline).await,
-            BlockKind::Test(stage) => run.test_stage(block, stage, attempt, deadline).await,
-            BlockKind::Realtime(realtime) => run.measure(block, realtime, attempt, deadline).await,
+        self.watched(place, async |run, deadline| {
+            run.perform(index, block, attempt, deadline).await
         })
         .await
+    }
+
+    /// As [`Run::action`]; says of a failure whether it may only be one because bytes of the
+    /// console were lost.
+    async fn watched(
+        &mut self,
+        place: Place,
+        act: impl AsyncFnOnce(&mut Self, Instant) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let gaps = self.session.gaps();
+        self.action(place, async |run, deadline| {
+            match act(run, deadline).await {
+                Err(failure) if run.session.gaps() != gaps => Err(unseen(failure)),
+                result => result,
+            }
+        })
+        .await
+    }
+
+    async fn perform(
+        &mut self,
+        index: usize,
+        block: &Block,
+        attempt: u32,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        if Instant::now() >= deadline {
+            return Err(self.out_of_time(block));
+        }
+        if has_payload(block) && !self.board_ready && !self.is_measured(block) {
+            self.ready_board(index, deadline).await?;
+        }
+        match &block.kind {
+            BlockKind::Deploy(deploy) => self.deploy(block, deploy, attempt, deadline).await,
+            BlockKind::Boot(boot) => self.boot(block, boot, attempt, deadline).await,
+            BlockKind::Test(stage) => self.test_stage(block, stage, attempt, deadline).await,
+            BlockKind::Realtime(realtime) => self.measure(block, realtime, attempt, deadline).await,
+        }
+    }
+
+    /// Whether nothing is left to be measured in a block of measurements.
+    fn is_measured(&self, block: &Block) -> bool {
+        let BlockKind::Realtime(realtime) = &block.kind else {
+            return false;
+        };
+        let phases = &self.session.recorder.state().phases;
+        (0..realtime.phases.len()).all(|index| phases.contains_key(&(block.level.clone(), index)))
+    }
+
+    /// Whose fault it is that a block cannot even begin.
+    fn out_of_time(&self, block: &Block) -> Failure {
+        if self.session.recorder.state().resumes > 0 {
+            return Failure::infrastructure(
+                Part::Host,
+                "downtime-timeout",
+                format!(
+                    "the time of {} was over before the run was gone on with",
+                    block.name
+                ),
+            );
+        }
+        Failure::new(
+            Culprit::Job,
+            "job-timeout",
+            format!("the job's time was over before {} began", block.name),
+        )
+    }
+
+    /// Whether the interrupted attempt of a block goes on: its payload is on the board, and the
+    /// board's shell answers. Everything else is done again.
+    async fn go_on(&mut self, block: &Block, attempt: u32) -> Result<bool, Failure> {
+        let state = self.session.recorder.state();
+        let possible = match &block.kind {
+            BlockKind::Realtime(_) => !self.is_measured(block),
+            BlockKind::Test(_) => state.is_on_board(&block.level, attempt),
+            BlockKind::Deploy(_) | BlockKind::Boot(_) => false,
+        };
+        Ok(possible && self.reattach(block, attempt).await?)
     }
 
     /// A shell on the board for a payload: the one that was left behind, else another boot.
@@ -467,7 +564,7 @@ impl Run {
             attempt,
             deadline: deadline.min(Instant::now() + boot_block.timeout),
         };
-        self.action(place, async |run, deadline| {
+        self.watched(place, async |run, deadline| {
             run.boot(&boot_block, &boot, attempt, deadline).await
         })
         .await
@@ -485,26 +582,39 @@ impl Run {
             return Ok(false);
         }
         self.session.enter(crate::session::Stage::Shell);
-        if attempt > 0 && matches!(block.kind, BlockKind::Test(_)) {
+        if let BlockKind::Test(stage) = &block.kind
+            && attempt > 0
+        {
             // Strings that the test printed itself stand nowhere but on the console.
             self.session.listen(Some(crate::session::Listening {
                 level: block.level.clone(),
                 attempt,
+                directory: self.stage_directory(stage, attempt),
                 from_spool: false,
             }));
         }
-        let deadline = self.job_deadline.min(Instant::now() + REATTACH);
+        let over_nfs = |roots: &Roots| roots.nfs_path().is_some();
+        let patience = match self.roots.as_ref().is_some_and(over_nfs) {
+            true => REATTACH_NFS,
+            false => REATTACH,
+        };
+        let deadline = self.job_deadline;
         let root = self.overlay_root();
         let test = format!("[ -x {root}/bin/basalt-stage ]");
         let answer = match self.session.catch_up().await {
-            Ok(()) => self.session.command(&test, deadline).await,
+            Ok(()) => self.session.command_anew(&test, patience, deadline).await,
             Err(why) => Err(why),
         };
-        self.session.listen(None);
+        if !matches!(answer, Ok((0, _))) {
+            // The spool is out of reach; what came is worth more than its order.
+            self.session
+                .release_signals(true)
+                .map_err(|why| self.kernel_failure(&why, "the journal", "the journal fails"))?;
+            self.session.listen(None);
+        }
         match answer {
             Ok((0, _)) => {
                 self.board_ready = true;
-                self.reattached = true;
                 self.session
                     .recorder
                     .log(
@@ -529,15 +639,7 @@ impl Run {
                         duration_ms: 0,
                         failure: Some(Box::new(failure.clone())),
                     })?;
-                    let failed = self
-                        .session
-                        .recorder
-                        .state()
-                        .actions
-                        .iter()
-                        .filter(|action| action.level == block.level && action.failure.is_some())
-                        .count() as u32;
-                    if failed >= block.attempts {
+                    if let Some(failure) = self.exhausted(block) {
                         return Err(failure);
                     }
                 }
@@ -583,6 +685,18 @@ impl Run {
 
     /// The end of every run: roots closed, board off, outcome kept. Bounded by the plan.
     async fn finalize(mut self, result: Result<(), Failure>) -> Result<Recorder, RunError> {
+        let (relay, outlet) = (self.relay.clone(), self.plan.board.power.outlet);
+        let finalized = self.finalize_on_record(result).await;
+        if finalized.is_err() {
+            // The journal takes nothing any more; the board must not stay on for that.
+            if let Err(error) = relay.set(outlet, false).await {
+                tracing::error!(error = %chain(&error), "the board cannot be switched off");
+            }
+        }
+        finalized.map(|()| self.session.recorder)
+    }
+
+    async fn finalize_on_record(&mut self, result: Result<(), Failure>) -> Result<(), RunError> {
         // A canceled run is finalized all the same.
         self.session.cancel = CancellationToken::new();
         self.session.enter(crate::session::Stage::Loader);
@@ -619,31 +733,12 @@ impl Run {
             .unwrap_or(PowerState::Unknown);
         let state = self.session.recorder.state();
         let outcome = crate::export::outcome(state, failure.as_ref());
-        let reports = state.kernel.len();
-        let fatal = state.kernel.iter().any(|report| report.fatal);
-        self.session.recorder.record(EventBody::Result {
-            result: CaseResult {
-                suite: "lava".into(),
-                case: "kernel-messages".into(),
-                result: if fatal {
-                    CaseOutcome::Fail
-                } else {
-                    CaseOutcome::Pass
-                },
-                measurement: None,
-                units: None,
-                set: None,
-                attempt: 1,
-                detail: (reports > 0).then(|| format!("{reports} reports of the kernel")),
-                reference: None,
-            },
-        })?;
         self.session.recorder.record_durably(EventBody::Finished {
             outcome,
             failure: failure.map(Box::new),
             power,
         })?;
-        Ok(self.session.recorder)
+        Ok(())
     }
 
     async fn shut_down(&mut self, level: &str, deadline: Instant) -> Result<(), Failure> {
@@ -673,6 +768,11 @@ impl Run {
         if let Err(why) = self.session.sync_console().await {
             self.log_warning(format!("the console could not be made durable: {why:?}"))?;
         }
+        // A keeper that was started again just now has something to say about the time before.
+        self.session.catch_up_quietly().await;
+        self.session
+            .end_console()
+            .map_err(|why| self.kernel_failure(&why, "the journal", "the journal fails"))?;
         off
     }
 
@@ -719,4 +819,19 @@ impl Run {
 /// The host itself fails.
 fn broken(error: &JournalError) -> Failure {
     Failure::infrastructure(Part::Host, "host", chain(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_silence_can_be_blamed_on_bytes_that_were_lost() {
+        let silence = Failure::new(Culprit::Kernel, "kernel-hang", "the kernel printed nothing");
+        let blamed = unseen(silence);
+        assert!(is_interruption(&blamed));
+        assert_eq!(blamed.part, Some(Part::Console));
+        let panic = Failure::new(Culprit::Kernel, "kernel-panic", "the kernel reported panic");
+        assert_eq!(unseen(panic.clone()), panic);
+    }
 }

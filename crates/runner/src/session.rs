@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use basalt_clock::Clock;
+use basalt_console::client::RequestError;
+use basalt_console::session::SessionError;
 use basalt_console::watch::{KernelWatch, WatchEvent};
 use basalt_console::{BoardConsole, Expect, Match, Pattern};
 use basalt_journal::JournalError;
@@ -18,8 +20,10 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::inbox::{self, Inbox};
 use crate::recorder::{Live, Recorder};
-use crate::signals::{Heard, SignalReader};
+use crate::signals::{Heard, Seen, SignalReader};
+use crate::state::PayloadKey;
 
 /// How long the way to a console may be gone before a wait on it is given up.
 const CONSOLE_GRACE: Duration = Duration::from_secs(10);
@@ -36,11 +40,23 @@ const QUIET: Duration = Duration::from_millis(20);
 /// How long catching up with a console may take at most.
 const CATCH_UP: Duration = Duration::from_secs(3);
 
-/// The code of the failure that is no fault of anybody's attempt: it is done again.
+/// The slowest serial port takes so long for a character.
+const CHARACTER_TIME: Duration = Duration::from_millis(2);
+
+/// Ends what stands unfinished at a shell's prompt, and what runs in its foreground.
+const INTERRUPT: &str = "\x03";
+
+/// The code of a failure that is nobody's attempt: the keeper went away while something was typed.
 pub const KEEPER_LOST: &str = "keeper-lost";
+
+/// The code of another such failure: what was awaited did not come, and bytes were lost meanwhile.
+pub const UNSEEN: &str = "unseen-timeout";
 
 /// How often a command is typed where its answer is lost.
 const COMMAND_TRIES: u32 = 4;
+
+/// How often a command is typed at a shell of which nobody knows what it does.
+const ANEW_TRIES: u32 = 3;
 
 /// How many lines of the board stand in a failure.
 const EVIDENCE_LINES: usize = 8;
@@ -102,8 +118,17 @@ pub struct Listening {
     pub level: String,
     /// Its attempt.
     pub attempt: u32,
+    /// Its directory on the board, which its last signal names.
+    pub directory: String,
     /// What comes now is read from the spool.
     pub from_spool: bool,
+}
+
+impl Listening {
+    /// As the run's state names it.
+    fn key(&self) -> PayloadKey {
+        (self.level.clone(), self.attempt)
+    }
 }
 
 /// One board's console, and all that a run notices on it.
@@ -126,8 +151,7 @@ pub struct Session {
     watch: KernelWatch,
     signals: SignalReader,
     listening: Option<Listening>,
-    /// Signals that came before one that is missing.
-    held_back: Vec<(u64, String, u64)>,
+    inbox: Inbox,
     stage: Stage,
     kernel_seen: bool,
     /// What ends the wait for the kernel before that wait has begun.
@@ -136,8 +160,8 @@ pub struct Session {
     /// Output came since the power was switched on.
     heard_anything: bool,
     last_data: Instant,
-    /// Bytes were lost since somebody asked.
-    gap_noticed: bool,
+    /// How often bytes were lost.
+    gaps: u64,
     marker: u64,
 }
 
@@ -164,14 +188,14 @@ impl Session {
             watch: KernelWatch::new(),
             signals: SignalReader::at(offset),
             listening: None,
-            held_back: Vec::new(),
+            inbox: Inbox::default(),
             stage: Stage::Loader,
             kernel_seen: false,
             early_end: None,
             source_down: None,
             heard_anything: false,
             last_data: Instant::now(),
-            gap_noticed: false,
+            gaps: 0,
             marker: 0,
         }
     }
@@ -202,10 +226,21 @@ impl Session {
         self.refused_file = None;
     }
 
-    /// Listens to the signals of one payload, or to none.
+    /// Listens to the signals of one payload, or to none. What waits for a signal before it stays
+    /// where the payload is the one that is listened to already.
     pub fn listen(&mut self, listening: Option<Listening>) {
-        self.held_back.clear();
+        if listening.is_some() && self.listening == listening {
+            return;
+        }
         self.listening = listening;
+        let seen = self.seen().cloned();
+        self.inbox.begin(seen.as_ref());
+    }
+
+    /// The numbers of the payload's signals that are on record.
+    fn seen(&self) -> Option<&Seen> {
+        let listening = self.listening.as_ref()?;
+        self.recorder.state().signals.get(&listening.key())
     }
 
     /// Waits for one of the patterns. The earliest in the stream wins, then the first in the list.
@@ -337,12 +372,13 @@ impl Session {
                 bytes,
             } => self.take_bytes(offset, stamp.utc, &bytes),
             basalt_console::Event::Gap { offset, reason, .. } => {
-                self.gap_noticed = true;
+                self.signals.cut();
                 let known = &self.recorder.state().gaps;
                 if !known
                     .iter()
                     .any(|(at, why)| *at == offset && *why == reason)
                 {
+                    self.gaps += 1;
                     self.recorder
                         .record(EventBody::ConsoleGap { offset, reason })?;
                 }
@@ -467,7 +503,10 @@ impl Session {
         let signal = match heard {
             Heard::Signal(signal) => signal,
             // A numbered one is read from the spool later; its number is missing until then.
-            Heard::Damaged { .. } => return Ok(()),
+            Heard::Damaged { .. } => {
+                self.inbox.take_torn();
+                return Ok(());
+            }
         };
         if signal.name == "BASALT_FILE" {
             if let Some(number) = signal.number {
@@ -475,7 +514,18 @@ impl Session {
             }
             return Ok(());
         }
-        if self.listening.is_none() {
+        let Some(listening) = &self.listening else {
+            return Ok(());
+        };
+        // The payload before says its last word thrice, and may be slow about it.
+        if signal.name == "BASALT_STAGE"
+            && signal.text.strip_prefix("END ") != Some(&listening.directory)
+        {
+            return Ok(());
+        }
+        let number = signal.number.unwrap_or(0);
+        // The console is read again from before the moment at which a runner was killed.
+        if number == 0 && end <= self.recorder.state().printed_to(&listening.key()) {
             return Ok(());
         }
         let text = if signal.text.is_empty() {
@@ -483,52 +533,27 @@ impl Session {
         } else {
             format!("{} {}", signal.name, signal.text)
         };
-        match signal.number {
-            None => self.record_signal(0, text, end),
-            Some(number) => {
-                self.held_back.push((number, text, end));
-                self.release_signals(false)
-            }
-        }
+        self.inbox.take(inbox::Heard {
+            number,
+            text,
+            offset: end,
+        });
+        self.release_signals(false)
     }
 
     /// Records held back signals in the order of their numbers, as far as none is missing; all of
     /// them where nothing better will come.
     pub fn release_signals(&mut self, all: bool) -> Result<(), Interruption> {
-        let Some(listening) = &self.listening else {
-            self.held_back.clear();
-            return Ok(());
-        };
-        let key = (listening.level.clone(), listening.attempt);
-        self.held_back.sort_by_key(|(number, ..)| *number);
-        for (number, text, end) in std::mem::take(&mut self.held_back) {
-            let seen = self.recorder.state().signals.get(&key);
-            let next = seen.map_or(1, |seen| seen.first_missing());
-            if number < next || seen.is_some_and(|seen| seen.has(number)) {
-                continue;
-            }
-            if number == next || all {
-                self.record_signal(number, text, end)?;
-            } else {
-                self.held_back.push((number, text, end));
-            }
+        let seen = self.seen().cloned();
+        for heard in self.inbox.release(seen.as_ref(), all) {
+            self.record_signal(heard.number, heard.text, heard.offset)?;
         }
         Ok(())
     }
 
     /// Numbers that are known to be missing: below one that was heard.
     pub fn missing_signals(&self) -> Vec<u64> {
-        let Some(listening) = &self.listening else {
-            return Vec::new();
-        };
-        let key = (listening.level.clone(), listening.attempt);
-        let seen = self.recorder.state().signals.get(&key);
-        let highest = self.held_back.iter().map(|(number, ..)| *number).max();
-        let next = seen.map_or(1, |seen| seen.first_missing());
-        (next..highest.unwrap_or(0))
-            .filter(|number| !self.held_back.iter().any(|(held, ..)| held == number))
-            .filter(|number| !seen.is_some_and(|seen| seen.has(*number)))
-            .collect()
+        self.inbox.missing(self.seen())
     }
 
     /// Whether a held back or recorded signal of the payload begins with `start`.
@@ -536,11 +561,8 @@ impl Session {
         let Some(listening) = &self.listening else {
             return false;
         };
-        let key = (listening.level.clone(), listening.attempt);
-        let recorded = self.recorder.state().progress.get(&key);
-        self.held_back
-            .iter()
-            .any(|(_, text, _)| text.starts_with(start))
+        let recorded = self.recorder.state().progress.get(&listening.key());
+        self.inbox.holds(start)
             || recorded.is_some_and(|texts| texts.iter().any(|text| text.starts_with(start)))
     }
 
@@ -575,16 +597,24 @@ impl Session {
             text: text.to_owned(),
         })?;
         let write = self.console.write(text.as_bytes(), self.character_delay);
-        match tokio::time::timeout(CONSOLE_GRACE, write).await {
+        let characters = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let limit =
+            CONSOLE_GRACE + (self.character_delay + CHARACTER_TIME).saturating_mul(characters);
+        match tokio::time::timeout(limit, write).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if self.console.source().is_none() => {
+            Ok(Err(
+                error @ SessionError::Request {
+                    source: RequestError::Gone,
+                    ..
+                },
+            )) => {
                 tracing::warn!(error = %chain(&error), "typing was cut short");
                 Err(Interruption::KeeperLost)
             }
             Ok(Err(error)) => Err(Interruption::ConsoleGone(chain(&error))),
             Err(_) => Err(Interruption::ConsoleGone(format!(
-                "it took no characters for {} s",
-                CONSOLE_GRACE.as_secs()
+                "it did not take {characters} characters within {} s",
+                limit.as_secs()
             ))),
         }
     }
@@ -597,8 +627,10 @@ impl Session {
         command: &str,
         deadline: Instant,
     ) -> Result<(i32, String), Interruption> {
-        for _ in 0..COMMAND_TRIES {
-            self.gap_noticed = false;
+        for again in 0..COMMAND_TRIES {
+            if again > 0 {
+                self.clear_line().await?;
+            }
             if let Some(answer) = self.command_once(command, deadline).await? {
                 return Ok(answer);
             }
@@ -608,15 +640,56 @@ impl Session {
         ))
     }
 
+    /// As [`Session::command`], at a shell that somebody else may have left in the middle of a line
+    /// or of a command. Given up after `patience`.
+    pub async fn command_anew(
+        &mut self,
+        command: &str,
+        patience: Duration,
+        deadline: Instant,
+    ) -> Result<(i32, String), Interruption> {
+        let deadline = deadline.min(Instant::now() + patience);
+        // A shell that was busy may throw away what was typed ahead together with the line.
+        for tries_left in (0..ANEW_TRIES).rev() {
+            let now = Instant::now();
+            let until = now + deadline.saturating_duration_since(now) / (tries_left + 1);
+            self.clear_line().await?;
+            match self.command_once(command, until).await {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) | Err(Interruption::Timeout) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(Interruption::Timeout)
+    }
+
+    /// Gets rid of a line that was typed half, and of a command that runs in the foreground.
+    async fn clear_line(&mut self) -> Result<(), Interruption> {
+        for _ in 0..COMMAND_TRIES {
+            match self.type_text(INTERRUPT).await {
+                Ok(()) => return self.catch_up().await,
+                Err(Interruption::KeeperLost) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(Interruption::KeeperLost)
+    }
+
     /// `None` where the answer was probably lost.
     async fn command_once(
         &mut self,
         command: &str,
         deadline: Instant,
     ) -> Result<Option<(i32, String)>, Interruption> {
+        let gaps = self.gaps;
         self.marker += 1;
         // Unique over restarts of the runner too: old output may still be on its way.
-        let marker = format!("{:x}-{}", self.offset(), self.marker);
+        let marker = format!(
+            "{:x}{:012x}-{}",
+            self.recorder.state().resumes,
+            self.offset(),
+            self.marker
+        );
         // Split, so that the echo does not match; twice, because a kernel message may tear one.
         let typed = format!(
             "{command}; basalt_rc=$?; echo \"BASALT\"-RC-{marker}:$basalt_rc:; echo \"BASALT\"-RC-{marker}:$basalt_rc:\n"
@@ -629,56 +702,32 @@ impl Session {
         }
         let pattern = Pattern::regex(&format!("BASALT-RC-{marker}:([0-9]+):"))
             .map_err(|error| Interruption::Broken(chain(&error)))?;
-        let patterns = [pattern];
+        let mut lost_since = None;
         loop {
-            let until = if self.gap_noticed {
-                deadline.min(Instant::now() + AFTER_GAP)
-            } else {
-                deadline
-            };
-            match self.expect_until_gap(&patterns, until).await {
-                Ok(Some(found)) => {
-                    let code = found
-                        .captures
-                        .first()
-                        .and_then(|code| code.text.as_deref())
-                        .and_then(|code| code.parse().ok())
-                        .unwrap_or(-1);
-                    return Ok(Some((code, found.before)));
-                }
-                Ok(None) => {}
+            if let Some(found) = self.expect.find(std::slice::from_ref(&pattern)) {
+                let code = found
+                    .captures
+                    .first()
+                    .and_then(|code| code.text.as_deref())
+                    .and_then(|code| code.parse().ok())
+                    .unwrap_or(-1);
+                return Ok(Some((code, found.before)));
+            }
+            if self.gaps != gaps {
+                lost_since.get_or_insert_with(Instant::now);
+            }
+            let until = lost_since.map_or(deadline, |since| deadline.min(since + AFTER_GAP));
+            match self.pump(until).await {
+                Ok(()) => {}
                 Err(Interruption::Timeout) if Instant::now() < deadline => return Ok(None),
                 Err(other) => return Err(other),
             }
         }
     }
 
-    /// As [`Session::expect`]; returns early, without a match, at the first sign of a gap.
-    async fn expect_until_gap(
-        &mut self,
-        patterns: &[Pattern],
-        deadline: Instant,
-    ) -> Result<Option<Match>, Interruption> {
-        let noticed = self.gap_noticed;
-        loop {
-            if let Some(found) = self.expect.find(patterns) {
-                return Ok(Some(found));
-            }
-            if self.gap_noticed && !noticed {
-                return Ok(None);
-            }
-            self.pump(deadline).await?;
-        }
-    }
-
-    /// Whether bytes of the console were lost since this was asked last.
-    pub fn take_gap_noticed(&mut self) -> bool {
-        std::mem::take(&mut self.gap_noticed)
-    }
-
-    /// Whether bytes of the console were lost since this was asked last; leaves it so.
-    pub fn gap_noticed(&self) -> bool {
-        self.gap_noticed
+    /// How often bytes of the console were lost since this session began.
+    pub fn gaps(&self) -> u64 {
+        self.gaps
     }
 
     /// Makes the console's bytes durable that were read so far (decision D7).
@@ -693,10 +742,22 @@ impl Session {
         }
     }
 
-    /// Notes how far the console was followed.
+    /// Notes how far the console was followed: what comes before is never looked at again. What
+    /// has begun and not ended, a report or a signal, is looked at again after a kill.
     pub fn mark_console(&mut self) -> Result<(), Interruption> {
+        let report = self.watch.pending().map(|pending| pending.offset);
+        let to = self.signals.offset().min(report.unwrap_or(u64::MAX));
+        self.mark_to(to)
+    }
+
+    /// Notes that the run's part of the console ends here.
+    pub fn end_console(&mut self) -> Result<(), Interruption> {
+        self.flush_watch()?;
+        self.mark_to(self.offset())
+    }
+
+    fn mark_to(&mut self, to: u64) -> Result<(), Interruption> {
         let from = self.recorder.state().console_from;
-        let to = self.offset();
         if to > self.recorder.state().console_to {
             self.recorder.record(EventBody::Console {
                 span: ConsoleSpan { from, to },

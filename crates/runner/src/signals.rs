@@ -69,6 +69,17 @@ impl SignalReader {
         }
     }
 
+    /// The console's offset of the first byte that may belong to a signal that is not complete.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes are missing here: what has begun before does not go on behind.
+    pub fn cut(&mut self) {
+        self.offset += self.pending.len() as u64;
+        self.pending.clear();
+    }
+
     /// Takes the next piece and returns what is complete now, each with the console's offset of
     /// its end.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<(u64, Heard)> {
@@ -190,6 +201,11 @@ impl Seen {
         self.numbers.contains(&number)
     }
 
+    /// The highest number that was seen; 0 before the first.
+    pub fn highest(&self) -> u64 {
+        self.numbers.last().copied().unwrap_or(0)
+    }
+
     /// The lowest number that was not seen.
     pub fn first_missing(&self) -> u64 {
         (1..)
@@ -291,6 +307,19 @@ mod tests {
         assert!(seen.note(4) && seen.note(1));
         assert!(!seen.note(4));
         assert_eq!(seen.first_missing(), 2);
+    }
+
+    #[test]
+    fn what_stands_before_and_behind_a_gap_is_never_one_signal() {
+        let mut reader = SignalReader::at(0);
+        assert!(
+            reader
+                .feed(b"<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RES")
+                .is_empty()
+        );
+        reader.cut();
+        assert!(reader.feed(b"ULT=pass>\r\n").is_empty());
+        assert_eq!(reader.offset(), 51);
     }
 
     #[test]

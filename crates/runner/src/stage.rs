@@ -29,6 +29,11 @@ impl Run {
         .await
     }
 
+    /// Where an attempt of a stage keeps its state on the board.
+    pub(crate) fn stage_directory(&self, stage: &TestStage, attempt: u32) -> String {
+        format!("{}/{}/run-{attempt}", self.overlay_root(), stage.stage)
+    }
+
     async fn run_stage(
         &mut self,
         block: &Block,
@@ -46,7 +51,7 @@ impl Run {
             level: block.level.clone(),
             name: format!("test stage {}", stage.stage),
             attempt,
-            directory: format!("{directory}/run-{attempt}"),
+            directory: self.stage_directory(stage, attempt),
             command: format!("sh -c {}", quote(&script)),
         };
         let ended = self.run_payload(&payload, deadline).await;

@@ -12,7 +12,11 @@ use basalt_realtime::record::LatencyRecord;
 use serde_json::Value;
 
 use crate::results::{Effect, StageFold};
+use crate::session::{KEEPER_LOST, UNSEEN};
 use crate::signals::Seen;
+
+/// A payload: its block or phase, and which attempt of it.
+pub type PayloadKey = (String, u32);
 
 /// Where a block stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,17 +126,22 @@ pub struct RunState {
     /// Console bytes that were lost.
     pub gaps: Vec<(u64, String)>,
     /// Numbered signals seen, by block or phase and attempt.
-    pub signals: BTreeMap<(String, u32), Seen>,
+    pub signals: BTreeMap<PayloadKey, Seen>,
+    /// Where the last string ended that a test printed itself, by block and attempt.
+    pub printed: BTreeMap<PayloadKey, u64>,
     /// What the signals came to, by block and attempt.
-    pub stages: BTreeMap<(String, u32), StageFold>,
+    pub stages: BTreeMap<PayloadKey, StageFold>,
     /// Why a test asked to end the job, by block and attempt.
     pub raised: Vec<(String, u32, String)>,
     /// Signals that make no sense.
     pub complaints: Vec<String>,
     /// The texts of `BASALT_` signals, by block or phase and attempt.
-    pub progress: BTreeMap<(String, u32), Vec<String>>,
+    pub progress: BTreeMap<PayloadKey, Vec<String>>,
     /// Payloads that were started, by block or phase and attempt.
-    pub payloads: Vec<(String, u32)>,
+    pub payloads: Vec<PayloadKey>,
+    /// Those of them that were started since the board was switched last: a board that was
+    /// switched has forgotten the others.
+    pub on_board: Vec<PayloadKey>,
     /// Results, in order.
     pub results: Vec<CaseResult>,
     /// Raw files that arrived.
@@ -183,6 +192,8 @@ impl RunState {
                 self.console_from = *console_from;
                 self.console_to = *console_from;
                 self.epoch = Some(*epoch);
+                // Somebody else may have had the board.
+                self.on_board.clear();
             }
             EventBody::Resumed { .. } => {
                 self.resumes += 1;
@@ -235,6 +246,7 @@ impl RunState {
             EventBody::PowerIntent { request, .. } => {
                 self.power_intent = Some(*request);
                 self.power = Some(PowerState::Unknown);
+                self.on_board.clear();
             }
             EventBody::PowerOutcome { request, state, .. } => {
                 self.power_intent = None;
@@ -255,12 +267,13 @@ impl RunState {
                 offset,
                 ..
             } => {
-                self.console_to = self.console_to.max(*offset);
-                self.signal(*number, text, level, *attempt);
+                self.signal((level.clone(), *attempt), *number, text, *offset);
             }
             EventBody::Result { result } => self.results.push(result.clone()),
             EventBody::PayloadStarted { level, attempt, .. } => {
-                self.payloads.push((level.clone(), *attempt));
+                let key = (level.clone(), *attempt);
+                self.payloads.push(key.clone());
+                self.on_board.push(key);
             }
             EventBody::RawFile {
                 path,
@@ -326,15 +339,20 @@ impl RunState {
         });
     }
 
-    fn signal(&mut self, number: u64, text: &str, level: &str, attempt: u32) {
-        let key = (level.to_owned(), attempt);
-        if number > 0 && !self.signals.entry(key.clone()).or_default().note(number) {
-            return;
+    fn signal(&mut self, key: PayloadKey, number: u64, text: &str, offset: u64) {
+        if number > 0 {
+            if !self.signals.entry(key.clone()).or_default().note(number) {
+                return;
+            }
+        } else {
+            let printed = self.printed.entry(key.clone()).or_default();
+            *printed = offset.max(*printed);
         }
         if text.starts_with("BASALT_") {
             self.progress.entry(key).or_default().push(text.to_owned());
             return;
         }
+        let (level, attempt) = key.clone();
         let stage = self
             .stages
             .entry(key)
@@ -342,7 +360,7 @@ impl RunState {
         for effect in stage.apply(text) {
             match effect {
                 Effect::Result(result) => self.results.push(result),
-                Effect::Raise(why) => self.raised.push((level.to_owned(), attempt, why)),
+                Effect::Raise(why) => self.raised.push((level.clone(), attempt, why)),
                 Effect::Complaint(complaint) => self.complaints.push(complaint),
             }
         }
@@ -362,12 +380,43 @@ impl RunState {
             .find(|artifact| artifact.label == label)
     }
 
-    /// Whether the payload of this block or phase was started in this attempt.
-    pub fn payload_started(&self, level: &str, attempt: u32) -> bool {
-        self.payloads
+    /// Whether this payload was started and the board still knows of it.
+    pub fn is_on_board(&self, level: &str, attempt: u32) -> bool {
+        self.on_board
             .iter()
             .any(|(started, tried)| started == level && *tried == attempt)
     }
+
+    /// Up to where strings that a test printed itself are on record, for this payload.
+    pub fn printed_to(&self, payload: &PayloadKey) -> u64 {
+        self.printed.get(payload).copied().unwrap_or(0)
+    }
+
+    /// Why the attempts of a block failed, without those that were nobody's.
+    pub fn failures(&self, level: &str) -> Vec<&Failure> {
+        self.failed(level)
+            .filter(|failure| !is_interruption(failure))
+            .collect()
+    }
+
+    /// How many attempts of a block came to nothing because the console was interrupted.
+    pub fn interruptions(&self, level: &str) -> usize {
+        self.failed(level)
+            .filter(|failure| is_interruption(failure))
+            .count()
+    }
+
+    fn failed(&self, level: &str) -> impl Iterator<Item = &Failure> {
+        self.actions
+            .iter()
+            .filter(move |action| action.level == level)
+            .filter_map(|action| action.failure.as_ref())
+    }
+}
+
+/// Whether an attempt failed only because the console was interrupted: that is nobody's attempt.
+pub fn is_interruption(failure: &Failure) -> bool {
+    [KEEPER_LOST, UNSEEN].contains(&failure.code.as_str())
 }
 
 #[cfg(test)]
@@ -412,6 +461,84 @@ mod tests {
             (state.power, state.power_intent),
             (Some(PowerState::On), None)
         );
+    }
+
+    #[test]
+    fn a_board_that_was_switched_has_forgotten_its_payloads() {
+        let started = event(
+            1,
+            EventBody::PayloadStarted {
+                level: "3.1".into(),
+                name: "phase idle".into(),
+                attempt: 1,
+            },
+        );
+        let mut state = RunState::of(&[started]);
+        assert!(state.is_on_board("3.1", 1));
+        state.apply(&event(
+            2,
+            EventBody::PowerIntent {
+                request: PowerRequest::Off,
+                epoch: Epoch(1),
+            },
+        ));
+        assert!(!state.is_on_board("3.1", 1));
+        assert_eq!(state.payloads, [("3.1".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn what_the_console_did_not_show_is_nobodys_attempt() {
+        let failed = |seq, code: &str| {
+            event(
+                seq,
+                EventBody::ActionFinished {
+                    level: "2".into(),
+                    name: "uboot-action".into(),
+                    attempt: seq as u32,
+                    end: ActionEnd::Failed,
+                    duration_ms: 1,
+                    failure: Some(Box::new(Failure::new(
+                        basalt_model::Culprit::Infrastructure,
+                        code,
+                        "it failed",
+                    ))),
+                },
+            )
+        };
+        let state = RunState::of(&[
+            failed(1, KEEPER_LOST),
+            failed(2, "boot-loader-timeout"),
+            failed(3, UNSEEN),
+        ]);
+        assert_eq!(state.interruptions("2"), 2);
+        let failures = state.failures("2");
+        assert_eq!(failures.len(), 1);
+        assert_eq!(failures[0].code, "boot-loader-timeout");
+    }
+
+    #[test]
+    fn how_far_a_tests_own_strings_are_on_record_is_known_by_payload() {
+        let signal = |seq, number, text: &str, offset| {
+            event(
+                seq,
+                EventBody::Signal {
+                    number,
+                    text: text.into(),
+                    offset,
+                    level: "3".into(),
+                    attempt: 1,
+                    from_spool: false,
+                },
+            )
+        };
+        let state = RunState::of(&[
+            signal(1, 1, "LAVA_SIGNAL_STARTRUN 0_smoke 1_1.1", 100),
+            signal(2, 0, "LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RESULT=pass", 200),
+            signal(3, 2, "LAVA_SIGNAL_ENDRUN 0_smoke 1_1.1", 300),
+        ]);
+        assert_eq!(state.results.len(), 1);
+        assert_eq!(state.printed_to(&("3".to_owned(), 1)), 200);
+        assert_eq!(state.printed_to(&("3".to_owned(), 2)), 0);
     }
 
     #[test]
