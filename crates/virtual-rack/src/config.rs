@@ -239,7 +239,8 @@ fn default_log() -> PathBuf {
     "rack.log".into()
 }
 fn default_patience() -> u64 {
-    1000
+    // A PTY holds 12 KiB; a reader on a host that is busy may be kept from it for a second or two.
+    5000
 }
 fn default_bridge() -> String {
     "br0".into()

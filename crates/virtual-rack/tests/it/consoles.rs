@@ -61,7 +61,7 @@ fn a_new_tcp_client_kicks_the_old_one() {
 
 #[test]
 fn a_client_that_does_not_read_loses_bytes_and_holds_up_nobody() {
-    let rack = Rack::start(BOARD);
+    let rack = Rack::start_with_patience(200, BOARD);
     let mut stuck = Console::attach(&rack, "b");
     let total = 20_000_000;
     rack.http(

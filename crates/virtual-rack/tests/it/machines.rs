@@ -29,14 +29,15 @@ fn an_emulated_board_comes_up_in_u_boot_and_dies_with_its_power() {
             processes_with(&socket).is_empty().then_some(())
         });
     }
-    let exits = rack
-        .log()
-        .into_iter()
-        .filter(|line| line["ev"] == "qemu-exit");
-    assert_eq!(
-        exits.map(|line| line["by"].clone()).collect::<Vec<_>>(),
-        ["power", "power"]
-    );
+    // The log's line follows the process' end.
+    until("both exits in the log", || {
+        let exits = rack
+            .log()
+            .into_iter()
+            .filter(|line| line["ev"] == "qemu-exit");
+        let by: Vec<_> = exits.map(|line| line["by"].clone()).collect();
+        (by == ["power", "power"]).then_some(())
+    });
 }
 
 #[test]

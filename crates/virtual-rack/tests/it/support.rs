@@ -35,12 +35,17 @@ pub struct Rack {
 }
 
 impl Rack {
-    /// Starts one with these boards and relays (TOML); `http` is given.
+    /// Starts one with these boards and relays (TOML); `http` is given. It waits long for readers, so that a busy host loses nothing.
     pub fn start(config: &str) -> Rack {
+        Rack::start_with_patience(20_000, config)
+    }
+
+    /// Starts one that waits this many milliseconds for a reader.
+    pub fn start_with_patience(patience_ms: u64, config: &str) -> Rack {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("files")).unwrap();
         let text = format!(
-            "version = 1\nrun_dir = 'run'\npatience_ms = 200\n[http]\nlisten = '127.0.0.1:0'\nfiles = 'files'\n{config}"
+            "version = 1\nrun_dir = 'run'\npatience_ms = {patience_ms}\n[http]\nlisten = '127.0.0.1:0'\nfiles = 'files'\n{config}"
         );
         let path = dir.path().join("rack.toml");
         std::fs::write(&path, text).unwrap();
