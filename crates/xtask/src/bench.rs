@@ -2,6 +2,15 @@
 //!
 //! Never part of `cargo xtask test`: a figure depends on what else the machine does. A row that
 //! misses its aim is shown as such; the command fails only where a bench cannot be run.
+//!
+//! - `boot`: the emulated board from power-on to a shell, against a small expect script;
+//! - `simulated`: what Basalt itself costs, on a board that answers at once;
+//! - `measure` and `events` read what a command cost and what a run said.
+
+mod boot;
+mod events;
+mod measure;
+mod simulated;
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +21,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 
-use crate::boards;
+use crate::{boards, packages};
 
 /// What `cargo xtask bench` takes.
 #[derive(Args, Clone, Debug)]
@@ -23,6 +32,15 @@ pub struct Options {
     /// Run only benches whose name holds this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Install nothing; where Debian packages are missing, print the command and stop
+    #[arg(long)]
+    no_install: bool,
+    /// How many pairs of boots are compared: one by Basalt, one by the expect script
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pairs: u32,
+    /// How many runs on the simulated board are measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    runs: u32,
 }
 
 /// One figure.
@@ -31,36 +49,113 @@ pub struct Row {
     /// What was measured, in words.
     pub name: String,
     pub value: f64,
-    /// `s`, `ms`, `MiB`, `x` (a ratio), or empty for a plain count.
+    /// `s`, `ms`, `KiB`, `MiB`, `x` (a ratio), or empty for a plain count.
     pub unit: &'static str,
     /// The value should be at most this.
     pub aim: Option<f64>,
+    /// What the value was made of, in the order in which it was measured.
+    pub samples: Vec<f64>,
+}
+
+impl Row {
+    /// A value that was measured once.
+    fn once(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self::median(name, &[value], unit)
+    }
+
+    /// The median of several.
+    fn median(name: impl Into<String>, samples: &[f64], unit: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            value: median(samples),
+            unit,
+            aim: None,
+            samples: samples.to_vec(),
+        }
+    }
+
+    fn aimed(self, aim: f64) -> Self {
+        Self {
+            aim: Some(aim),
+            ..self
+        }
+    }
+}
+
+/// The middle value; between the two middle ones of an even number. Not a number for none.
+fn median(samples: &[f64]) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => sorted[count / 2],
+        count => (sorted[count / 2 - 1] + sorted[count / 2]) / 2.0,
+    }
 }
 
 /// One way to measure rows that belong together.
 struct Bench {
     name: &'static str,
-    measure: fn() -> Result<Vec<Row>>,
+    measure: fn(&Options) -> Result<Vec<Row>>,
 }
 
 /// Every bench, in the order in which they are run.
-const BENCHES: &[Bench] = &[Bench {
-    name: "boards",
-    measure: boards_again,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "boards",
+        measure: boards_again,
+    },
+    Bench {
+        name: "simulated",
+        measure: simulated::measure,
+    },
+    Bench {
+        name: "boot",
+        measure: boot::measure,
+    },
+];
 
 /// The file that `--json` writes.
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
+    /// What the machine was and did when the benches began.
+    host: Host,
     rows: &'a [Row],
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Host {
+    cpus: usize,
+    /// Processes that could run in the minute before, on average: more than none disturbs.
+    load: f64,
+}
+
+impl Host {
+    fn now() -> Result<Self> {
+        let load = fs::read_to_string("/proc/loadavg").context("reading /proc/loadavg")?;
+        Ok(Self {
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            load: load
+                .split_whitespace()
+                .next()
+                .and_then(|word| word.parse().ok())
+                .context("/proc/loadavg has no number")?,
+        })
+    }
 }
 
 /// The verb.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    packages::ensure_bench(!options.no_install)?;
+    let host = Host::now()?;
+    println!(
+        "{} CPUs, load {:.1} before the benches",
+        host.cpus, host.load
+    );
     let mut rows = Vec::new();
     println!(
-        "{:<60} {:>12} {:<4} {:>10}",
+        "{:<66} {:>10} {:<4} {:>12}",
         "figure", "value", "unit", "aim"
     );
     for bench in BENCHES {
@@ -71,7 +166,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         {
             continue;
         }
-        let measured = (bench.measure)().with_context(|| format!("bench {}", bench.name))?;
+        let measured = (bench.measure)(options).with_context(|| format!("bench {}", bench.name))?;
         for row in &measured {
             println!("{}", line(row));
         }
@@ -80,6 +175,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&Report {
             version: 1,
+            host,
             rows: &rows,
         })
         .context("writing the rows")?;
@@ -95,28 +191,31 @@ fn line(row: &Row) -> String {
         None => String::new(),
     };
     let line = format!(
-        "{:<60} {:>12.3} {:<4} {aim:>10}",
+        "{:<66} {:>10.3} {:<4} {aim:>12}",
         row.name, row.value, row.unit
     );
     line.trim_end().to_owned()
 }
 
 /// A second `cargo xtask boards` checks every checksum and makes nothing.
-fn boards_again() -> Result<Vec<Row>> {
-    let options = boards::Options {
+fn boards_again(_: &Options) -> Result<Vec<Row>> {
+    prepare_boards()?;
+    let started = Instant::now();
+    prepare_boards()?;
+    let took = started.elapsed().as_secs_f64();
+    Ok(vec![
+        Row::once("boards prepared again", took, "s").aimed(2.0),
+    ])
+}
+
+/// What the packages are for is installed before.
+fn prepare_boards() -> Result<()> {
+    boards::prepare(&boards::Options {
         no_install: true,
         only: Vec::new(),
         refresh: false,
-    };
-    boards::prepare(&options)?;
-    let started = Instant::now();
-    boards::prepare(&options)?;
-    Ok(vec![Row {
-        name: "boards prepared again".to_owned(),
-        value: started.elapsed().as_secs_f64(),
-        unit: "s",
-        aim: Some(2.0),
-    }])
+    })
+    .map(drop)
 }
 
 #[cfg(test)]
@@ -125,13 +224,15 @@ mod tests {
 
     #[test]
     fn a_missed_aim_is_said() {
-        let row = |value| Row {
-            name: "boot".to_owned(),
-            value,
-            unit: "x",
-            aim: Some(1.1),
-        };
+        let row = |value| Row::once("boot", value, "x").aimed(1.1);
         assert!(line(&row(1.1)).ends_with("<= 1.1"));
         assert!(line(&row(1.2)).ends_with("<= 1.1 missed"));
+    }
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+        assert!(median(&[]).is_nan());
     }
 }
