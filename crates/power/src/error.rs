@@ -159,6 +159,14 @@ impl PowerError {
         }
     }
 
+    /// What the relay says of the outlet although it did not do as asked.
+    pub fn said(&self) -> PowerState {
+        match self {
+            Self::StateMismatch { said, .. } => *said,
+            _ => PowerState::Unknown,
+        }
+    }
+
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
