@@ -605,7 +605,7 @@ impl Run {
         };
         let (state, error) = match &answer {
             Ok(state) => (*state, None),
-            Err(error) => (PowerState::Unknown, Some(chain(error))),
+            Err(error) => (error.said(), Some(chain(error))),
         };
         self.journal(EventBody::PowerOutcome {
             request,

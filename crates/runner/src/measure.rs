@@ -78,6 +78,7 @@ impl Run {
                 self.overlay_root(),
                 quote(&directory)
             ),
+            silence: phase.duration,
         };
         self.run_payload(&payload, deadline).await?;
         self.session

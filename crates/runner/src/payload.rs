@@ -4,12 +4,14 @@
 //! The board-side `basalt-stage` makes its directory first: whoever comes second does nothing, so
 //! a start that was typed twice runs once.
 
+use std::time::Duration;
+
 use basalt_model::{Culprit, EventBody, Failure};
 use tokio::time::Instant;
 
 use crate::overlay::quote;
 use crate::run::Run;
-use crate::session::Listening;
+use crate::session::{Interruption, Listening};
 
 /// One payload.
 #[derive(Clone, Debug)]
@@ -24,7 +26,12 @@ pub(crate) struct Payload {
     pub directory: String,
     /// What to run, as words of a shell.
     pub command: String,
+    /// How long it is silent because it measures; nobody disturbs it meanwhile.
+    pub silence: Duration,
 }
+
+/// How long a payload may be silent beyond that before the board is asked whether it has ended.
+const QUIET: Duration = Duration::from_secs(5);
 
 impl Run {
     /// Starts the payload unless it was started before, and listens until it ends.
@@ -77,13 +84,27 @@ impl Run {
             command = payload.command,
         );
         self.shell(&start, deadline).await?;
+        // Where the console stood when the board had been asked last.
+        let mut asked = None;
         loop {
             let ended = |session: &crate::session::Session| {
                 session.heard_signal("BASALT_STAGE END") || session.gaps() != gaps
             };
-            if let Err(why) = self.session.wait_until(deadline, ended).await {
-                let awaited = format!("the end of {}", payload.name);
-                return Err(self.payload_failure(&why, payload, &awaited));
+            let before = self.session.offset();
+            let quiet = deadline.min(Instant::now() + payload.silence + QUIET);
+            match self.session.wait_until(quiet, ended).await {
+                Ok(()) => {}
+                Err(Interruption::Timeout) if Instant::now() < deadline => {
+                    // Its end may have been torn by kernel messages, all three times.
+                    let silent = self.session.offset() == before;
+                    if !silent || asked == Some(before) {
+                        continue;
+                    }
+                }
+                Err(why) => {
+                    let awaited = format!("the end of {}", payload.name);
+                    return Err(self.payload_failure(&why, payload, &awaited));
+                }
             }
             if self.session.heard_signal("BASALT_STAGE END") {
                 return self.read_spool(payload, deadline, false).await;
@@ -93,6 +114,8 @@ impl Run {
             if self.payload_ended(payload, deadline).await? {
                 return self.read_spool(payload, deadline, true).await;
             }
+            self.session.catch_up_quietly().await;
+            asked = Some(self.session.offset());
         }
     }
 
@@ -121,25 +144,25 @@ impl Run {
         if missing.is_empty() && !all {
             return self.release(true);
         }
-        let numbers: Vec<String> = missing.iter().map(u64::to_string).collect();
-        let root = self.overlay_root();
-        let command = format!(
-            "{root}/bin/basalt-spool {} {}",
+        let show = format!(
+            "{}/bin/basalt-spool {}",
+            self.overlay_root(),
             quote(&format!("{}/spool", payload.directory)),
-            if all {
-                String::new()
-            } else {
-                numbers.join(" ")
-            }
         );
+        let mut command = match all {
+            true => show.clone(),
+            false => format!("{show} {}", twice(&missing)),
+        };
         self.session.listening_to_spool(true);
         // A kernel message may tear these lines too; what is still missing is asked for again.
         for _ in 0..5 {
             self.shell(&command, deadline).await?;
             self.release(false)?;
-            if self.session.missing_signals().is_empty() {
+            let missing = self.session.missing_signals();
+            if missing.is_empty() {
                 break;
             }
+            command = format!("{show} {}", twice(&missing));
         }
         self.session.listening_to_spool(false);
         let lost = self.session.missing_signals();
@@ -159,12 +182,7 @@ impl Run {
     }
 
     /// A payload that did not end.
-    fn payload_failure(
-        &self,
-        why: &crate::session::Interruption,
-        payload: &Payload,
-        awaited: &str,
-    ) -> Failure {
+    fn payload_failure(&self, why: &Interruption, payload: &Payload, awaited: &str) -> Failure {
         self.session.judge(why, awaited).unwrap_or_else(|| {
             self.session.failure(
                 Culprit::Test,
@@ -175,4 +193,14 @@ impl Run {
             )
         })
     }
+}
+
+/// The numbers as words of a shell, each twice: messages that come regularly may tear the same line
+/// each time.
+fn twice(numbers: &[u64]) -> String {
+    let words: Vec<String> = numbers
+        .iter()
+        .map(|number| format!("{number} {number}"))
+        .collect();
+    words.join(" ")
 }

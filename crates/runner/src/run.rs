@@ -202,7 +202,7 @@ async fn drive(
         Err(why) => {
             let failure = Failure::infrastructure(
                 Part::Console,
-                "console",
+                "console-gone",
                 format!("the console cannot be attached: {why}"),
             );
             end_without_console(&mut recorder, &relay, &plan, epoch, failure).await?;
@@ -265,7 +265,10 @@ async fn end_without_console(
         epoch,
     })?;
     let answer = relay.set(plan.board.power.outlet, false).await;
-    let state = *answer.as_ref().unwrap_or(&PowerState::Unknown);
+    let state = answer
+        .as_ref()
+        .copied()
+        .unwrap_or_else(|error| error.said());
     recorder.record(EventBody::PowerOutcome {
         request: PowerRequest::Off,
         state,

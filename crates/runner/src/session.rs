@@ -52,6 +52,9 @@ pub const KEEPER_LOST: &str = "keeper-lost";
 /// The code of another such failure: what was awaited did not come, and bytes were lost meanwhile.
 pub const UNSEEN: &str = "unseen-timeout";
 
+/// How long a command may be silent before its answer is asked for again; doubled each time.
+const ANSWER_QUIET: Duration = Duration::from_secs(2);
+
 /// How often a command is typed where its answer is lost.
 const COMMAND_TRIES: u32 = 4;
 
@@ -691,18 +694,19 @@ impl Session {
             self.marker
         );
         // Split, so that the echo does not match; twice, because a kernel message may tear one.
-        let typed = format!(
-            "{command}; basalt_rc=$?; echo \"BASALT\"-RC-{marker}:$basalt_rc:; echo \"BASALT\"-RC-{marker}:$basalt_rc:\n"
-        );
+        let answer = format!("echo \"BASALT\"-RC-{marker}:$basalt_rc:");
+        let typed = format!("{command}; basalt_rc=$?; {answer}; {answer}\n");
         match self.type_text(&typed).await {
             Ok(()) => {}
             // Whether it arrived nobody knows; typing it again tells.
             Err(Interruption::KeeperLost) => return Ok(None),
             Err(other) => return Err(other),
         }
+        let mut typed_at = Instant::now();
         let pattern = Pattern::regex(&format!("BASALT-RC-{marker}:([0-9]+):"))
             .map_err(|error| Interruption::Broken(chain(&error)))?;
         let mut lost_since = None;
+        let mut quiet = ANSWER_QUIET;
         loop {
             if let Some(found) = self.expect.find(std::slice::from_ref(&pattern)) {
                 let code = found
@@ -717,8 +721,18 @@ impl Session {
                 lost_since.get_or_insert_with(Instant::now);
             }
             let until = lost_since.map_or(deadline, |since| deadline.min(since + AFTER_GAP));
-            match self.pump(until).await {
+            let ask_again = self.last_data.max(typed_at) + quiet;
+            match self.pump(until.min(ask_again)).await {
                 Ok(()) => {}
+                Err(Interruption::Timeout) if Instant::now() < until => {
+                    // Both answers may have been torn. A shell that is still busy with the command
+                    // reads this after it, and its own answers come first.
+                    if Instant::now() >= ask_again {
+                        quiet *= 2;
+                        typed_at = Instant::now();
+                        self.type_text(&format!("{answer}; {answer}\n")).await?;
+                    }
+                }
                 Err(Interruption::Timeout) if Instant::now() < deadline => return Ok(None),
                 Err(other) => return Err(other),
             }

@@ -1,5 +1,7 @@
 //! A stage of test definitions: run detached, results folded from signals, `expected` applied.
 
+use std::time::Duration;
+
 use basalt_model::{CaseOutcome, CaseResult, Culprit, EventBody, Failure};
 use basalt_plan::plan::{Block, TestStage, action};
 use tokio::time::Instant;
@@ -53,6 +55,7 @@ impl Run {
             attempt,
             directory: self.stage_directory(stage, attempt),
             command: format!("sh -c {}", quote(&script)),
+            silence: Duration::ZERO,
         };
         let ended = self.run_payload(&payload, deadline).await;
         self.close_suites(block, stage, attempt, ended.as_ref().err())?;

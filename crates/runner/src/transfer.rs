@@ -19,7 +19,10 @@ pub(crate) const LARGEST: u64 = 16 << 20;
 const LINE: u64 = 48;
 
 /// Lines asked for at once; bounded by the shell's command line.
-const LINES_A_REQUEST: usize = 100;
+const LINES_A_REQUEST: usize = 50;
+
+/// How many requests in a row may bring nothing new.
+const FRUITLESS_REQUESTS: u32 = 20;
 
 /// How long the host waits for an upload that the board says has arrived.
 const ARRIVAL: Duration = Duration::from_secs(5);
@@ -171,28 +174,33 @@ impl Run {
         let lines = size.div_ceil(LINE);
         let mut come: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
         let show = format!("{}/bin/basalt-show {}", self.overlay_root(), quote(file));
-        // Kernel messages tear some lines; each round asks only for what is missing.
-        for _ in 0..20 {
-            let missing: Vec<String> = (1..=lines)
-                .filter(|number| !come.contains_key(number))
-                .take(LINES_A_REQUEST)
-                .map(|number| number.to_string())
-                .collect();
-            if missing.is_empty() && come.len() as u64 == lines {
-                break;
-            }
-            let command = if missing.len() as u64 == lines && lines > 0 {
-                show.clone()
-            } else {
-                format!("{show} {}", missing.join(" "))
-            };
+        // Kernel messages tear some lines: all are asked for once, then only what is missing.
+        let mut command = show.clone();
+        let mut fruitless = 0;
+        while come.len() as u64 != lines && fruitless < FRUITLESS_REQUESTS {
+            let before = come.len();
             self.session.file_lines.clear();
             self.shell(&command, deadline).await?;
             for (number, data) in std::mem::take(&mut self.session.file_lines) {
-                if let Some(bytes) = decode(&data) {
+                if (1..=lines).contains(&number)
+                    && let Some(bytes) = decode(&data)
+                {
                     come.insert(number, bytes);
                 }
             }
+            fruitless = if come.len() > before {
+                0
+            } else {
+                fruitless + 1
+            };
+            let missing = (1..=lines).filter(|number| !come.contains_key(number));
+            // Twice, because messages that come regularly may tear the same line each time.
+            let numbers: Vec<String> = missing
+                .take(LINES_A_REQUEST)
+                .flat_map(|number| [number, number])
+                .map(|number| number.to_string())
+                .collect();
+            command = format!("{show} {}", numbers.join(" "));
         }
         let bytes: Vec<u8> = come.into_values().flatten().collect();
         if sha256(&bytes) == expected {
