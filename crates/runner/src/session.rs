@@ -163,6 +163,8 @@ pub struct Session {
     /// Output came since the power was switched on.
     heard_anything: bool,
     last_data: Instant,
+    /// The last wait ended without anything.
+    silent: bool,
     /// How often bytes were lost.
     gaps: u64,
     marker: u64,
@@ -198,6 +200,7 @@ impl Session {
             source_down: None,
             heard_anything: false,
             last_data: Instant::now(),
+            silent: false,
             gaps: 0,
             marker: 0,
         }
@@ -277,10 +280,14 @@ impl Session {
     pub async fn catch_up(&mut self) -> Result<(), Interruption> {
         let bound = Instant::now() + CATCH_UP;
         loop {
+            self.silent = false;
             let quiet = Instant::now() + QUIET;
             match self.pump(quiet.min(bound)).await {
-                Ok(()) if Instant::now() < quiet.min(bound) => {}
-                Ok(()) | Err(Interruption::Timeout) => return Ok(()),
+                // However long it took this process to get round to what it took.
+                Ok(()) if !self.silent && Instant::now() < bound => {}
+                Ok(()) => return Ok(()),
+                Err(Interruption::Timeout) if Instant::now() < bound => {}
+                Err(Interruption::Timeout) => return Ok(()),
                 Err(other) => return Err(other),
             }
         }
@@ -416,6 +423,7 @@ impl Session {
                 Ok(())
             }
             basalt_console::Event::Timeout => {
+                self.silent = true;
                 if self.last_data.elapsed() >= REPORT_QUIET {
                     self.flush_watch()?;
                 }
@@ -744,16 +752,26 @@ impl Session {
         self.gaps
     }
 
-    /// Makes the console's bytes durable that were read so far (decision D7).
+    /// Makes the console's bytes durable that were read so far (decision D7), and looks at them.
+    /// However far behind this side was: what the board said before is not taken for what it says
+    /// next.
     pub async fn sync_console(&mut self) -> Result<(), Interruption> {
         // A keeper that goes away just now is started again; the second try meets it.
-        if self.console.sync().await.is_ok() {
-            return Ok(());
+        let synced = match self.console.sync().await {
+            Ok(end) => Ok(end),
+            Err(_) => self.console.sync().await,
+        };
+        let end = synced.map_err(|error| Interruption::Broken(chain(&error)))?;
+        let bound = Instant::now() + CATCH_UP;
+        while self.offset() < end {
+            match self.pump(bound).await {
+                Ok(()) => {}
+                Err(why @ Interruption::Broken(_)) => return Err(why),
+                // Whatever ends a wait will be met again at the next one.
+                Err(_) => break,
+            }
         }
-        match self.console.sync().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Interruption::Broken(chain(&error))),
-        }
+        Ok(())
     }
 
     /// Notes how far the console was followed: what comes before is never looked at again. What
