@@ -60,29 +60,34 @@ pub fn open(asked_for: Option<&Path>, lab: &str) -> anyhow::Result<HostState> {
 /// Notes that the directory is this lab's; refuses one that is another's.
 fn claim(directory: &Path, lab: &str) -> anyhow::Result<()> {
     let path = directory.join(OWNER_FILE);
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let owner: Owner = serde_json::from_slice(&bytes)
-                .with_context(|| format!("{} is damaged", path.display()))?;
-            if owner.name == lab {
-                return Ok(());
-            }
-            Err(refused(format!(
-                "the state directory {} belongs to the lab `{}`, not to `{lab}`; give each lab its own",
-                directory.display(),
-                owner.name
-            )))
+    if !path.exists() {
+        let owner = Owner {
+            version: 1,
+            name: lab.to_owned(),
+        };
+        // Several programs may come first at once: each writes a file of its own, and one of them
+        // gets the name.
+        let own = directory.join(format!("lab-{}.json", uuid::Uuid::now_v7()));
+        basalt_runner::directory::write_durably(&own, &serde_json::to_vec(&owner)?)?;
+        let linked = std::fs::hard_link(&own, &path);
+        std::fs::remove_file(&own).with_context(|| format!("cannot remove {}", own.display()))?;
+        if let Err(error) = linked
+            && error.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(error).with_context(|| format!("cannot write {}", path.display()));
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let owner = Owner {
-                version: 1,
-                name: lab.to_owned(),
-            };
-            basalt_runner::directory::write_durably(&path, &serde_json::to_vec(&owner)?)?;
-            Ok(())
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let owner: Owner =
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
+    if owner.name == lab {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "the state directory {} belongs to the lab `{}`, not to `{lab}`; give each lab its own",
+        directory.display(),
+        owner.name
+    )))
 }
 
 #[cfg(test)]
@@ -113,5 +118,20 @@ mod tests {
             error.to_string().contains("belongs to the lab `one`"),
             "{error}"
         );
+    }
+    #[test]
+    fn of_many_that_come_first_at_once_each_finds_the_directory_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| open(Some(directory.path()), "one").unwrap());
+            }
+        });
+        let left: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name.to_string_lossy().starts_with("lab"))
+            .collect();
+        assert_eq!(left, [OWNER_FILE]);
     }
 }
