@@ -3,6 +3,8 @@
 
 mod checks;
 mod console;
+mod e2e_console;
+mod e2e_faults;
 mod e2e_happy;
 mod e2e_harness;
 mod e2e_mistakes;

@@ -128,10 +128,11 @@ impl Job {
     }
 }
 
-/// One item of `realtime`: a second of measurement, which takes a fraction of it.
+/// One item of `realtime`: five seconds of measurement, which take a fiftieth of it unless the board
+/// says otherwise (`time_scale`).
 pub fn phase(name: &str, extra: &str) -> String {
     let comma = if extra.is_empty() { "" } else { ", " };
-    format!("{{name: {name}, measure: cyclictest, duration: 10s, interval: 1000us{comma}{extra}}}")
+    format!("{{name: {name}, measure: cyclictest, duration: 5s, interval: 1000us{comma}{extra}}}")
 }
 
 /// One item of `definitions`, written inline; `extra` are lines of the definition, `item` of the

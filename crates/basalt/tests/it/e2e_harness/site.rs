@@ -48,6 +48,11 @@ impl Board {
         }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Console by PTY.
     pub fn pty(mut self) -> Self {
         self.pty = true;

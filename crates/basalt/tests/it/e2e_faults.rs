@@ -1,0 +1,291 @@
+//! Everything that goes wrong ends soon, with one sentence that says whose fault it was, what was
+//! awaited and what the board said last, and with the board off as far as anybody can tell.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::e2e_harness::{Board, Finished, Job, Results, Site, phase};
+
+/// One thing that goes wrong, and what must come of it.
+struct Fault {
+    /// The board that it happens to; each has its own.
+    name: &'static str,
+    /// Knobs of the board, as JSON.
+    knobs: &'static str,
+    /// Changes the usual job.
+    job: fn(Job) -> Job,
+    /// The exit code.
+    code: i32,
+    /// Culprit and code of the failure; both empty where a measurement is invalid instead.
+    blame: (&'static str, &'static str),
+    /// It is over within so many seconds, on a host that runs several of these at once.
+    within: u64,
+    /// What the relay says at the end.
+    power: &'static str,
+    /// The board goes on talking while the run ends, so that its last line is never the same.
+    talks_on: bool,
+    /// The board truly has power at the end.
+    stays_on: bool,
+}
+
+impl Fault {
+    const fn new(name: &'static str, blame: (&'static str, &'static str)) -> Self {
+        Self {
+            name,
+            knobs: "{}",
+            job: |job| job,
+            code: 3,
+            blame,
+            within: 30,
+            power: "off",
+            talks_on: false,
+            stays_on: false,
+        }
+    }
+
+    /// The job does its work, and then the board cannot be switched off.
+    const fn stays_on(mut self, code: i32, power: &'static str) -> Self {
+        self.code = code;
+        self.power = power;
+        self.stays_on = true;
+        self
+    }
+
+    const fn talks_on(mut self) -> Self {
+        self.talks_on = true;
+        self
+    }
+
+    const fn knobs(mut self, knobs: &'static str) -> Self {
+        self.knobs = knobs;
+        self
+    }
+
+    const fn job(mut self, job: fn(Job) -> Job) -> Self {
+        self.job = job;
+        self
+    }
+
+    const fn within(mut self, seconds: u64) -> Self {
+        self.within = seconds;
+        self
+    }
+
+    const fn power(mut self, power: &'static str) -> Self {
+        self.power = power;
+        self
+    }
+
+    /// The job ends, and its measurement proves nothing.
+    const fn invalid(name: &'static str) -> Self {
+        let mut fault = Self::new(name, ("", ""));
+        fault.code = 2;
+        fault
+    }
+}
+
+const SILENT: (&str, &str) = ("infrastructure", "board-silent");
+const LOADER: (&str, &str) = ("infrastructure", "boot-loader-timeout");
+const HANG: (&str, &str) = ("kernel", "kernel-hang");
+const PANIC: (&str, &str) = ("kernel", "kernel-panic");
+const ANOTHER: (&str, &str) = ("infrastructure", "another-kernel");
+
+const ON_THE_BOARD: &[Fault] = &[
+    Fault::new("hang-power", SILENT).knobs(r#"{"hang": {"stage": "power"}}"#),
+    Fault::new("hang-uboot", LOADER).knobs(r#"{"hang": {"stage": "uboot"}}"#),
+    Fault::new("hang-tftp", LOADER).knobs(r#"{"hang": {"stage": "tftp"}}"#),
+    Fault::new("hang-kernel", HANG).knobs(r#"{"hang": {"stage": "kernel"}}"#),
+    Fault::new("hang-login", HANG).knobs(r#"{"hang": {"stage": "login"}}"#),
+    Fault::new("hang-shell", HANG).knobs(r#"{"hang": {"stage": "shell"}}"#),
+    Fault::new("hang-cyclictest", ("test", "test-timeout"))
+        .knobs(r#"{"hang": {"stage": "cyclictest"}}"#)
+        .job(|job| job.timeout_line("actions: {realtime-phase: {seconds: 8}}")),
+    Fault::new("panic-boot", PANIC).knobs(r#"{"panic": {"stage": "boot"}}"#),
+    Fault::new("panic-measuring", PANIC).knobs(r#"{"panic": {"stage": "cyclictest"}}"#),
+    Fault::new("panic-reboots", PANIC)
+        .knobs(r#"{"panic": {"stage": "cyclictest", "reboot_after_ms": 100}}"#)
+        .talks_on(),
+    Fault::new("reboot-measuring", ("infrastructure", "unexpected-reset"))
+        .knobs(r#"{"reboot_mid_run": {}}"#)
+        .talks_on(),
+    Fault::new("other-kernel", ANOTHER)
+        .knobs(r#"{"other_kernel": {"at": "boot"}}"#)
+        .talks_on(),
+    Fault::new("disk-kernel", ANOTHER)
+        .knobs(r#"{"other_kernel": {"at": "power"}}"#)
+        .talks_on(),
+    Fault::invalid("load-dies").knobs(r#"{"load_dies": {"after_ms": 50}}"#),
+    Fault::invalid("truncated-file").knobs(r#"{"truncate_json": {}}"#),
+    Fault::invalid("lost-cycles").knobs(r#"{"lost_cycles": {"share": 0.2}}"#),
+];
+
+const AROUND_THE_BOARD: &[Fault] = &[
+    Fault::new("tftp-file-missing", ("job", "tftp-file-missing")).job(|job| {
+        job.commands(&[
+            "setenv serverip {SERVER_IP}",
+            "setenv ipaddr {BOARD_IP}",
+            "tftpboot {KERNEL_ADDR} Image-of-yesterday",
+            "booti {KERNEL_ADDR} - ${fdtcontroladdr}",
+        ])
+    }),
+    Fault::new("no-tftp", ("infrastructure", "tftp-timeout")).knobs(r#"{"no_tftp": {}}"#),
+    Fault::new("download-404", ("job", "download-404"))
+        .job(|job| job.deploy(|deploy| deploy.kernel = "no-such-kernel".into())),
+    Fault::new("download-html", ("job", "download-html"))
+        .job(|job| job.deploy(|deploy| deploy.kernel = "html".into())),
+    Fault::new(
+        "download-truncated",
+        ("infrastructure", "download-truncated"),
+    )
+    .job(|job| job.deploy(|deploy| deploy.kernel = "truncated".into())),
+    Fault::new("checksum-wrong", ("job", "checksum-mismatch")).job(|job| {
+        job.deploy(|deploy| deploy.kernel_extra = vec![format!("sha256sum: {}", "0".repeat(64))])
+    }),
+    Fault::new("relay-refuses", ("infrastructure", "relay-refused"))
+        .knobs(r#"{"relay": {"mode": "refuse"}}"#)
+        .power("unknown"),
+    Fault::new("relay-refuses-on", ("infrastructure", "relay-refused"))
+        .knobs(r#"{"relay": {"mode": "refuse", "only": "on"}}"#),
+    Fault::new("relay-lies", SILENT).knobs(r#"{"relay": {"mode": "lie", "only": "on"}}"#),
+    Fault::new("relay-stuck", ("infrastructure", "relay-state-mismatch"))
+        .knobs(r#"{"relay": {"mode": "stuck", "only": "on"}}"#),
+    Fault::new("relay-refuses-off", ("", ""))
+        .knobs(r#"{"relay": {"mode": "refuse", "only": "off"}}"#)
+        .stays_on(0, "unknown"),
+    Fault::new("relay-stuck-on", ("", ""))
+        .knobs(r#"{"relay": {"mode": "stuck", "only": "off"}}"#)
+        .stays_on(0, "on"),
+    Fault::new("console-away", ("infrastructure", "console-gone"))
+        .knobs(r#"{"console_gone": {}}"#)
+        .within(40),
+    Fault::new("wrong-login", ("job", "login"))
+        .job(|job| job.boot_line("auto_login: {login_prompt: 'login:', username: somebody}")),
+];
+
+/// What came of one fault.
+struct Row {
+    finished: Finished,
+    results: Results,
+    has_power: bool,
+    took: Duration,
+}
+
+/// Lets all of them happen, a few at a time, and gives what came of each in their order.
+fn happen(site: &Site, faults: &[Fault]) -> Vec<Row> {
+    const AT_ONCE: usize = 6;
+    let left: Mutex<Vec<usize>> = Mutex::new((0..faults.len()).rev().collect());
+    let rows: Mutex<Vec<Option<Row>>> = Mutex::new(faults.iter().map(|_| None).collect());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let Some(index) = left.lock().unwrap().pop() else {
+                        return;
+                    };
+                    let row = one(site, &faults[index]);
+                    rows.lock().unwrap()[index] = Some(row);
+                }
+            });
+        }
+    });
+    let rows = rows.into_inner().unwrap();
+    rows.into_iter().map(Option::unwrap).collect()
+}
+
+fn one(site: &Site, fault: &Fault) -> Row {
+    let board = fault.name;
+    site.rack.knobs(board, fault.knobs);
+    let job = site
+        .job(board)
+        .realtime(&[phase("loaded", "limit: 400us, load: [hackbench]")]);
+    let finished = site.run(board, &(fault.job)(job));
+    Row {
+        results: finished.results(),
+        has_power: site.rack.has_power(board),
+        took: finished.took,
+        finished,
+    }
+}
+
+/// The sentence, with everything that differs from run to run replaced by a word.
+fn sentence(site: &Site, fault: &Fault, row: &Row) -> String {
+    let said = format!("{}\n{}", row.finished.stdout, row.finished.stderr);
+    let failure = &row.results.0["failure"];
+    let (begin, holds) = match (failure.is_null(), fault.code) {
+        (false, _) => ("✘ incomplete  ", failure["message"].as_str().unwrap()),
+        // Its last word, and that is about the board.
+        (true, 0) if row.results.power() == "on" => ("board still on", ""),
+        (true, 0) => ("board power", row.results.power()),
+        (true, _) => {
+            let phase = row.results.phase("0_loaded");
+            ("? invalid  ", phase["reason"].as_str().unwrap())
+        }
+    };
+    let line = said
+        .lines()
+        .map(|line| line.trim_start())
+        .find(|line| line.starts_with(begin))
+        .unwrap_or_else(|| panic!("no sentence of {failure:#} in\n{said}"));
+    assert!(line.contains(holds), "{line:?} does not say {holds:?}");
+    let mut text = crate::e2e_harness::normalise(site, line);
+    if fault.talks_on {
+        let at = text.find("the board said last: \"").unwrap();
+        text.truncate(at);
+        text.push_str("the board said last: …");
+    }
+    text
+}
+
+fn check(faults: &[Fault]) -> String {
+    let boards: Vec<Board> = faults
+        .iter()
+        // Measured latencies decide how long a file is, and where it breaks off.
+        .map(|fault| Board::new(fault.name).rack("seed = 7"))
+        .map(|board| match board.name() {
+            "wrong-login" => board.rack("login = 'root'"),
+            _ => board,
+        })
+        .collect();
+    let site = Site::start(&boards);
+    for (name, fault) in [("html", "html"), ("truncated", "truncate")] {
+        let files = site.path().join("files");
+        std::fs::copy(files.join("vmlinuz-rt"), files.join(name)).unwrap();
+        site.rack.spoil_file(name, fault);
+    }
+    let rows = happen(&site, faults);
+    let mut sentences = String::new();
+    let mut wrong = Vec::new();
+    for (fault, row) in faults.iter().zip(&rows) {
+        let came = (
+            row.finished.code,
+            row.results.blame(),
+            row.results.power(),
+            row.has_power,
+        );
+        let wanted = (Some(fault.code), fault.blame, fault.power, fault.stays_on);
+        if came != wanted {
+            wrong.push(format!("{}: {came:?} instead of {wanted:?}", fault.name));
+            wrong.push(format!("{}\n{}", row.finished.stdout, row.finished.stderr));
+        }
+        if row.took > Duration::from_secs(fault.within) {
+            wrong.push(format!("{} took {:?}", fault.name, row.took));
+        }
+        sentences.push_str(&format!(
+            "{}\n  {}\n",
+            fault.name,
+            sentence(&site, fault, row)
+        ));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    sentences
+}
+
+#[test]
+fn what_goes_wrong_on_a_board_is_said_in_one_sentence_and_the_board_ends_off() {
+    insta::assert_snapshot!(check(ON_THE_BOARD));
+}
+
+#[test]
+fn what_goes_wrong_around_a_board_is_said_in_one_sentence_and_the_board_ends_off() {
+    insta::assert_snapshot!(check(AROUND_THE_BOARD));
+}
