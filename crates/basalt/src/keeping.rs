@@ -37,7 +37,18 @@ impl Keeping {
     /// Starts a keeper in the background. Where one runs already, the new one finds that out and
     /// ends. Returns before it listens.
     pub fn start(&self) -> io::Result<()> {
-        let mut command = tokio::process::Command::new(std::env::current_exe()?);
+        match self.spawn(&std::env::current_exe()?) {
+            // This program was replaced while it runs; it can still start itself (proc(5)).
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.spawn(Path::new("/proc/self/exe"))
+            }
+            started => started,
+        }
+    }
+
+    fn spawn(&self, program: &Path) -> io::Result<()> {
+        let mut command = tokio::process::Command::new(program);
+        command.arg0("basalt");
         command.arg("keeper").arg("--in-background");
         command.arg("--state").arg(&self.state);
         // What is said here holds, not what the environment says.
