@@ -7,6 +7,7 @@ mod e2e_console;
 mod e2e_faults;
 mod e2e_happy;
 mod e2e_harness;
+mod e2e_kill;
 mod e2e_mistakes;
 mod help;
 mod keeper;

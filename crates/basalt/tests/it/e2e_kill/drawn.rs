@@ -1,0 +1,142 @@
+//! Kills at drawn moments: whatever the moment, what is gone on with ends as if nothing had
+//! happened. `cargo xtask campaign kill` draws many; a merge waits for a few.
+
+use std::time::Duration;
+
+use super::cell::{Again, Cell, Victim};
+use super::{SUITES, perform_all, two_phases};
+use crate::e2e_harness::{Board, Site};
+
+/// Draws other moments; the campaign sets it.
+const SEED: &str = "BASALT_CAMPAIGN_SEED";
+/// Runs of one seed.
+const RUNS: usize = 6;
+/// A run without a kill has so many events, about.
+const EVENTS: u64 = 130;
+
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to below `end`.
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// One kill: of whom, so many events after the start, and so much later.
+#[derive(Clone, Copy, Debug)]
+struct Kill {
+    victim: Victim,
+    events: usize,
+    later: Duration,
+    again: Again,
+}
+
+/// One run that is killed a few times.
+struct Drawn {
+    name: String,
+    board: Board,
+    login: bool,
+    kills: Vec<Kill>,
+}
+
+fn draw(seed: u64) -> Vec<Drawn> {
+    let mut draw = Draw(seed);
+    (0..RUNS)
+        .map(|index| {
+            let name = format!("drawn-{index}");
+            let mut board = Board::new(&name).rack("time_scale = 0.05");
+            let login = draw.below(2) == 0;
+            if login {
+                board = board.rack("login = 'root'");
+            }
+            if draw.below(2) == 0 {
+                board = board.rack("speed = 'real'");
+            }
+            if draw.below(2) == 0 {
+                board = board.uploads();
+            }
+            let kills = (0..=draw.below(3))
+                .map(|_| Kill {
+                    victim: match draw.below(3) {
+                        0 => Victim::Keeper,
+                        1 => Victim::Both,
+                        _ => Victim::Run,
+                    },
+                    events: 1 + draw.below(EVENTS) as usize,
+                    later: Duration::from_micros(draw.below(20_000)),
+                    again: match draw.below(2) {
+                        0 => Again::Resume,
+                        _ => Again::SameCommand,
+                    },
+                })
+                .collect();
+            Drawn {
+                name,
+                board,
+                login,
+                kills,
+            }
+        })
+        .collect()
+}
+
+impl Drawn {
+    fn perform(&self, site: &Site) -> String {
+        let mut job = two_phases(site.job(&self.name));
+        if self.login {
+            job = job.boot_line("auto_login: {login_prompt: 'login:', username: root}");
+        }
+        let cell = Cell::new(site, &self.name, &job.text());
+        let mut running = cell.start();
+        let mut done = 0;
+        for kill in &self.kills {
+            if !cell.wait_for_events(&running, kill.events) {
+                break;
+            }
+            done += 1;
+            // Part of what was drawn, not a wait for anything.
+            std::thread::sleep(kill.later);
+            running = match cell.kill(running, kill.victim) {
+                Some(running) => running,
+                None => cell.again(kill.again),
+            };
+            if cell.stands().finished.is_some() {
+                break;
+            }
+        }
+        let mut finished = running.wait();
+        if finished.code == Some(64) && cell.stands().finished.is_some() {
+            // Killed after its end: there was nothing to go on with.
+            finished.code = Some(0);
+        }
+        let gaps = cell.check(&finished, &SUITES);
+        let (measured, boots) = cell.counters();
+        format!("{done} kills, {boots} boots, {measured} measured, {gaps} gaps")
+    }
+}
+
+#[test]
+fn runs_that_are_killed_at_drawn_moments_are_finished() {
+    let seed = match std::env::var(SEED) {
+        Ok(seed) => seed.parse().expect("a seed is a number"),
+        Err(_) => 1,
+    };
+    println!("seed {seed}");
+    let runs = draw(seed);
+    for run in &runs {
+        println!("{}: {:?}", run.name, run.kills);
+    }
+    let boards: Vec<Board> = runs.iter().map(|run| run.board.clone()).collect();
+    let site = Site::start(&boards);
+    perform_all(&runs, |run| &run.name, |run| run.perform(&site));
+}
