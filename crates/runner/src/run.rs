@@ -135,6 +135,12 @@ pub async fn run(directory: RunDirectory, resources: Resources) -> Result<Summar
         let may_reattach = accept(&mut recorder, &directory, &resources.lock, &clock)?;
         recorder = drive(&directory, recorder, &resources, clock, may_reattach).await?;
     }
+    let cost = recorder.cost();
+    tracing::debug!(
+        journal.syncs = cost.syncs,
+        journal.bytes = cost.bytes,
+        "what the run's journal has cost since this start"
+    );
     let summary = summary(&recorder);
     crate::export::write(&directory, recorder.state(), resources.host.path())
         .map_err(RunError::Results)?;
