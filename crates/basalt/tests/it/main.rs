@@ -4,6 +4,7 @@
 mod checks;
 mod console;
 mod e2e_console;
+mod e2e_cost;
 mod e2e_faults;
 mod e2e_happy;
 mod e2e_harness;

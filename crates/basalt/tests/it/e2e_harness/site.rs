@@ -31,8 +31,6 @@ pub struct Board {
     uploads: bool,
     /// Lines of its table in the rack's configuration.
     rack: String,
-    /// Lines of its file in the lab.
-    lab: String,
 }
 
 impl Board {
@@ -44,7 +42,6 @@ impl Board {
             lcus: false,
             uploads: false,
             rack: String::new(),
-            lab: String::new(),
         }
     }
 
@@ -75,12 +72,6 @@ impl Board {
     /// Adds lines to its table in the rack's configuration.
     pub fn rack(mut self, lines: &str) -> Self {
         let _ = writeln!(self.rack, "{lines}");
-        self
-    }
-
-    /// Adds lines to its file in the lab.
-    pub fn lab(mut self, lines: &str) -> Self {
-        let _ = writeln!(self.lab, "{lines}");
         self
     }
 }
@@ -259,10 +250,9 @@ impl Site {
                 false => format!("tcp: {}", about["tcp"].as_str().unwrap()),
             };
             let text = format!(
-                "version: 1\nname: {}\ntype: simulated-test\npower: {{relay: {relay}, outlet: {outlet}}}\nconsole: {{{console}}}\nnetwork: {{mac: 52:54:00:77:00:{index:02x}, address: {}/8}}\n{}",
+                "version: 1\nname: {}\ntype: simulated-test\npower: {{relay: {relay}, outlet: {outlet}}}\nconsole: {{{console}}}\nnetwork: {{mac: 52:54:00:77:00:{index:02x}, address: {}/8}}\n",
                 board.name,
                 address(board, index, &self.slot),
-                board.lab
             );
             put(&format!("boards/{}.yaml", board.name), text);
         }
@@ -306,7 +296,7 @@ timeouts:
   http-download: 20s
   reset-device: 10s
   bootloader-interrupt: 6s
-  bootloader-commands: 8s
+  bootloader-commands: 15s
   auto-login-action: 8s
   login-action: 6s
   expect-shell-connection: 6s
