@@ -139,7 +139,7 @@ fn explain_bind_error(listen: SocketAddrV4, error: &io::Error) -> io::Error {
             listen.port()
         ),
         io::ErrorKind::AddrInUse => {
-            "; another TFTP server runs here (tftpd-hpa, dnsmasq, in.tftpd?)".to_owned()
+            "; another run serves its board from here, or another TFTP server runs (tftpd-hpa, dnsmasq, in.tftpd?)".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => {
             format!("; {} is not an address of this host", listen.ip())
