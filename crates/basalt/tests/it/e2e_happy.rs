@@ -329,3 +329,63 @@ fn a_run_that_was_killed_is_finished_by_resuming_it() {
     assert!(!site.rack.has_power("sim-1"));
     recompute(&site, &finished, "sim-1", false);
 }
+
+#[test]
+fn a_board_that_has_a_run_is_refused_to_another_with_the_holders_name() {
+    let site = Site::start(&[Board::new("sim-1").rack("time_scale = 1.0")]);
+    let job = site.job("first").realtime(&[phase("idle", "")]).text();
+    let running = site.begin("sim-1", &job, &[]);
+    site.rack.wait_for("the shell", stage("sim-1", "shell"));
+    let second = site.begin("sim-1", &site.job("second").text(), &[]).wait();
+    second.expect_code(75);
+    assert!(second.stderr.contains("basalt run"), "{}", second.stderr);
+    assert!(!second.output.exists());
+    let first = running.wait();
+    first.expect_code(0);
+    assert_eq!(site.rack.counter("sim-1", "power_on"), 1);
+}
+
+#[test]
+fn a_board_that_asks_for_a_user_is_logged_in() {
+    let board = Board::new("sim-1").rack("login = 'root'\npassword = 'secret'");
+    let site = Site::start(&[board]);
+    let job = site.job("login").boot_line(
+        "auto_login: {login_prompt: 'login:', username: root, password_prompt: 'Password:', password: secret}",
+    );
+    site.run("sim-1", &job).expect_code(0);
+}
+
+#[test]
+fn the_second_attempt_of_a_boot_may_succeed() {
+    let site = Site::start(&[Board::new("sim-1")]);
+    site.rack
+        .knobs("sim-1", r#"{"hang": {"stage": "uboot", "times": 1}}"#);
+    let job = site
+        .job("retry")
+        .boot_line("failure_retry: 2")
+        .timeout_line("actions: {bootloader-interrupt: {seconds: 2}}")
+        .realtime(&[phase("idle", "")]);
+    let finished = site.run("sim-1", &job);
+    finished.expect_code(0);
+    assert_eq!(site.rack.counter("sim-1", "power_on"), 2);
+    assert_truth(&finished, "0_idle", &site.rack.truth("sim-1")[0]);
+}
+
+#[test]
+fn events_are_json_lines_and_nothing_else() {
+    let site = Site::start(&[Board::new("sim-1")]);
+    let job = site.job("json").text();
+    let finished = site.begin("sim-1", &job, &["--json"]).wait();
+    finished.expect_code(0);
+    let events: Vec<Value> = finished
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (event, number) in events.iter().zip(1..) {
+        assert_eq!((&event["v"], &event["seq"]), (&1.into(), &number.into()));
+    }
+    assert_eq!(events.first().unwrap()["kind"], "accepted");
+    assert_eq!(events.last().unwrap()["kind"], "finished");
+    assert_eq!(events.last().unwrap()["outcome"], "pass");
+}
