@@ -155,6 +155,10 @@ const AROUND_THE_BOARD: &[Fault] = &[
     Fault::new("relay-stuck-on", ("", ""))
         .knobs(r#"{"relay": {"mode": "stuck", "only": "off"}}"#)
         .stays_on(0, "on"),
+    // A card that cannot be read back takes its orders, and nothing happens.
+    Fault::new("card-ignores", SILENT)
+        .knobs(r#"{"relay": {"mode": "refuse"}}"#)
+        .power("unknown"),
     Fault::new("console-away", ("infrastructure", "console-gone"))
         .knobs(r#"{"console_gone": {}}"#)
         .within(40),
@@ -243,6 +247,7 @@ fn check(faults: &[Fault]) -> String {
         .map(|fault| Board::new(fault.name).rack("seed = 7"))
         .map(|board| match board.name() {
             "wrong-login" => board.rack("login = 'root'"),
+            "card-ignores" => board.lcus(),
             _ => board,
         })
         .collect();
@@ -288,4 +293,42 @@ fn what_goes_wrong_on_a_board_is_said_in_one_sentence_and_the_board_ends_off() {
 #[test]
 fn what_goes_wrong_around_a_board_is_said_in_one_sentence_and_the_board_ends_off() {
     insta::assert_snapshot!(check(AROUND_THE_BOARD));
+}
+
+#[test]
+fn a_relay_that_nobody_reaches_is_named_and_the_power_is_unknown() {
+    // The whole box is gone, so it has a site of its own.
+    let site = Site::start(&[Board::new("sim-1")]);
+    site.rack
+        .knobs("sim-1", r#"{"relay": {"mode": "refuse-connection"}}"#);
+    let finished = site.run("sim-1", &site.job("unreachable"));
+    finished.expect_code(3);
+    let results = finished.results();
+    assert_eq!(results.blame(), ("infrastructure", "relay-unreachable"));
+    assert_eq!(results.power(), "unknown");
+    let failure = &results.0["failure"];
+    assert_eq!(failure["part"], "relay");
+    let message = failure["message"].as_str().unwrap();
+    assert!(message.contains("relay pdu, outlet 1"), "{message}");
+    assert!(!site.rack.has_power("sim-1"));
+}
+
+#[test]
+fn a_warning_of_the_kernel_is_kept_and_ends_nothing() {
+    let site = Site::start(&[Board::new("sim-1")]);
+    let warning = "WARNING: CPU: 0 PID: 71 at kernel/time/clockevents.c:38 clockevents_program_event+0xd0/0xf0";
+    let knob =
+        format!(r#"{{"printk": {{"after": "LOADS alive=1>", "text": "{warning}", "times": 1}}}}"#);
+    site.rack.knobs("sim-1", &knob);
+    let job = site
+        .job("warned")
+        .realtime(&[phase("idle", "limit: 400us")]);
+    let finished = site.run("sim-1", &job);
+    finished.expect_code(0);
+    let results = finished.results();
+    let reports = results.0["kernel_reports"].as_array().unwrap();
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_eq!(reports[0]["kind"], "warning");
+    assert_eq!(reports[0]["fatal"], false);
+    assert!(reports[0]["text"].as_str().unwrap().contains(warning));
 }

@@ -123,7 +123,7 @@ fn two_phases_on_a_pty_and_a_relay_that_cannot_be_read_say_that_power_is_unknown
         assert_eq!(raw["via"], "console", "{raw}");
     }
     assert!(!site.rack.has_power("sim-1"));
-    recompute(&site, &finished, "sim-1", false);
+    recompute(&site, &finished, "sim-1", true);
 }
 
 #[test]

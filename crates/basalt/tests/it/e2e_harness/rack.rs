@@ -26,6 +26,7 @@ fn program() -> &'static Path {
             }
             let status = build.status().expect("cargo runs");
             assert!(status.success(), "virtual-rack cannot be built");
+            assert!(program.exists(), "there is no {}", program.display());
         }
         program
     })
