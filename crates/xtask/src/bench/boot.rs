@@ -39,7 +39,7 @@ struct Boot {
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     super::prepare_boards()?;
     let bench = Bench::set()?;
-    // Downloads, page cache, and what the script is to type.
+    // Warms the page cache, and says what the script is to type.
     let (_, events) = bench.by_basalt("first")?;
     let recipe = bench.write_recipe(&events)?;
     let (mut basalt, mut script) = (Vec::new(), Vec::new());

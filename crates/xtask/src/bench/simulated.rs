@@ -35,7 +35,10 @@ const KERNEL_LINE: &str =
     "Linux version 6.1.0-1-rt-arm64 (bench@basalt) (gcc-12) #1 SMP PREEMPT_RT Debian 6.1.1-1\n\0";
 const KERNEL_BYTES: usize = 1 << 20;
 
-/// Measures runs after one that is not counted: downloads are cached from then on.
+/// Measures runs after one that is not counted, which makes what every later run finds.
+///
+/// Each run downloads its files (1 MiB): the rack's server names no version of a file by which a
+/// cached one could be known to be still right.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let bench = Bench::set()?;
     let keeper = bench.keep()?;
