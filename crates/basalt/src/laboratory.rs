@@ -44,13 +44,20 @@ impl Reading {
     /// # Errors
     /// The directory or a file in it cannot be read.
     pub fn lab(&mut self, directory: &Path) -> anyhow::Result<Option<Lab>> {
-        let files = lab_files(directory)?;
+        let (files, passed_over) = lab_files(directory)?;
         let builtin = basalt_lab::builtin::types();
         self.sources
             .extend(files.iter().chain(&builtin).map(|file| Source {
                 name: file.path.clone(),
                 text: file.text.clone(),
             }));
+        for PassedOver { path, meant } in passed_over {
+            self.diagnostics.enter_file(&path);
+            let place = self.diagnostics.whole_file();
+            self.diagnostics
+                .warning(place, "this is not read")
+                .with_hint(format!("name it `{meant}` if it is part of the lab"));
+        }
         Ok(basalt_lab::read(&files, &builtin, &mut self.diagnostics))
     }
 
@@ -200,7 +207,16 @@ fn host_of(url: &str) -> &str {
     }
 }
 
-fn lab_files(directory: &Path) -> anyhow::Result<Vec<LabFile>> {
+/// Something in a lab's directory that is not read and was probably meant to be.
+struct PassedOver {
+    /// Where it is, below the lab's directory.
+    path: String,
+    /// Where it would be read.
+    meant: String,
+}
+
+/// The lab's files, and what lies beside them.
+fn lab_files(directory: &Path) -> anyhow::Result<(Vec<LabFile>, Vec<PassedOver>)> {
     if !directory.is_dir() {
         return Err(refused(format!(
             "{} is not a directory",
@@ -208,35 +224,56 @@ fn lab_files(directory: &Path) -> anyhow::Result<Vec<LabFile>> {
         )));
     }
     let mut files = Vec::new();
-    let head = directory.join(FileKind::LAB);
-    if head.exists() {
-        files.push(LabFile {
-            path: FileKind::LAB.to_owned(),
-            text: read_text(&head)?,
-        });
-    }
-    for (name, _) in FileKind::DIRECTORIES {
-        let below = directory.join(name);
-        let entries = match std::fs::read_dir(&below) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", below.display()));
+    let mut passed_over = Vec::new();
+    let directories = FileKind::DIRECTORIES.map(|(name, _)| name);
+    for (name, path) in entries(directory)? {
+        if name == FileKind::LAB {
+            files.push(LabFile {
+                text: read_text(&path)?,
+                path: name,
+            });
+        } else if name == "lab.yml" {
+            passed_over.push(PassedOver {
+                path: name,
+                meant: FileKind::LAB.to_owned(),
+            });
+        } else if directories.contains(&name.as_str()) {
+            for (file, path) in entries(&path)? {
+                let below = format!("{name}/{file}");
+                if FileKind::of(&below).is_some() {
+                    files.push(LabFile {
+                        text: read_text(&path)?,
+                        path: below,
+                    });
+                } else if let Some(stem) = below.strip_suffix(".yml") {
+                    let meant = format!("{stem}.yaml");
+                    passed_over.push(PassedOver { path: below, meant });
+                }
             }
-        };
-        for entry in entries {
-            let entry = entry.with_context(|| format!("cannot read {}", below.display()))?;
-            let file = entry.file_name();
-            let path = format!("{name}/{}", file.to_string_lossy());
-            if FileKind::of(&path).is_some() {
-                files.push(LabFile {
-                    path,
-                    text: read_text(&entry.path())?,
+        } else if path.is_dir() {
+            let alike = name.replace('_', "-");
+            if let Some(meant) = basalt_yaml::closest(&alike, directories) {
+                passed_over.push(PassedOver {
+                    path: format!("{name}/"),
+                    meant: format!("{meant}/"),
                 });
             }
         }
     }
-    Ok(files)
+    Ok((files, passed_over))
+}
+
+/// What is in a directory: names and paths, sorted.
+fn entries(directory: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let failed = || format!("cannot read {}", directory.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        found.push((name, entry.path()));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Reads a text; what is not UTF-8 or far too large is refused by its name.

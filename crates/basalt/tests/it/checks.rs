@@ -117,3 +117,61 @@ fn colours_come_when_asked_for_and_not_otherwise() {
     assert!(!check(&[], true).contains('\u{1b}'));
     assert!(!check(&["--color", "never"], false).contains('\u{1b}'));
 }
+
+/// The YAML blocks of a text in Markdown that begin with their path (`# boards/b1.yaml`).
+fn named_blocks(markdown: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut block: Option<(usize, String)> = None;
+    for line in markdown.lines() {
+        let text = line.trim_start();
+        match &mut block {
+            None if text == "```yaml" => block = Some((line.len() - text.len(), String::new())),
+            None => {}
+            Some(_) if text == "```" => blocks.extend(block.take().map(|(_, text)| text)),
+            Some((indent, content)) => {
+                content.push_str(line.get(*indent..).unwrap_or_default());
+                content.push('\n');
+            }
+        }
+    }
+    let named = blocks.into_iter().filter_map(|text| {
+        let path = text.lines().next()?.strip_prefix("# ")?;
+        path.ends_with(".yaml")
+            .then(|| (path.to_owned(), text.clone()))
+    });
+    named.collect()
+}
+
+#[test]
+fn the_lab_in_the_readme_is_right_and_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    for (path, text) in named_blocks(&readme) {
+        let path = directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let checked = said(basalt().args(["lab", "check"]).arg(directory.path())).expect(0);
+    for word in ["shelf-lab", "imx8-1", "my-imx8", "shelf:3"] {
+        assert!(checked.stdout.contains(word), "{}", checked.stdout);
+    }
+    assert!(!checked.stdout.contains("warning"), "{}", checked.stdout);
+}
+
+#[test]
+fn files_that_look_like_the_labs_and_are_not_read_are_named() {
+    let lab = Lab::new();
+    lab.write("boards/b2.yml", "version: 1\n");
+    lab.write("device_types/imx8.yaml", "version: 1\n");
+    lab.write("notes/shelf.yml", "version: 1\n");
+    let checked = said(basalt().args(["lab", "check"]).arg(lab.path())).expect(0);
+    for word in [
+        "boards/b2.yml",
+        "`boards/b2.yaml`",
+        "device_types/",
+        "`device-types/`",
+        "2 warnings",
+    ] {
+        assert!(checked.stdout.contains(word), "{word}: {}", checked.stdout);
+    }
+}
