@@ -44,9 +44,11 @@ impl Filter {
         }
     }
 
-    /// What undoes what passes.
+    /// What undoes what passes. Terminals put the cursor into the first line when the scrolling
+    /// region is reset; it is kept (DECSC) and put back (DECRC), before the colours are reset, which
+    /// it brings back too.
     pub fn undo() -> &'static [u8] {
-        b"\x1b[0m\x1b[?25h\x1b[?7h\x1b[?1l\x1b[r"
+        b"\x1b7\x1b[r\x1b8\x1b[0m\x1b[?25h\x1b[?7h\x1b[?1l"
     }
 
     /// Takes the next bytes; returns what may be shown.
