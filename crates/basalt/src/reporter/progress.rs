@@ -10,6 +10,10 @@ use crate::wording;
 
 /// Lines about progress come no closer than this.
 const PACE: Duration = Duration::from_secs(10);
+/// Columns of what stands beside a bar of bytes, at its widest. A line that wraps cannot be redrawn.
+const BESIDE_BYTES: usize = 56;
+/// And beside a bar of time.
+const BESIDE_TIME: usize = 44;
 /// How often bars are drawn.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -25,6 +29,8 @@ struct Bars {
     all: MultiProgress,
     status: ProgressBar,
     color: bool,
+    /// Columns of the terminal.
+    width: usize,
 }
 
 /// One thing that takes long.
@@ -59,6 +65,7 @@ impl Progress {
                 all,
                 status,
                 color: terminal.error_color,
+                width: terminal.width,
             }
         });
         Self {
@@ -159,13 +166,18 @@ impl Bars {
         let bar = self
             .all
             .insert_before(&self.status, ProgressBar::no_length());
-        let template = match unit {
-            Unit::Bytes => {
-                "  {msg:12} {bar:32.cyan/238} {binary_bytes:>10} of {binary_total_bytes}  {binary_bytes_per_sec}"
-            }
-            Unit::Milliseconds => "  {msg:12} {bar:32.cyan/238} {prefix}",
+        let beside = match unit {
+            Unit::Bytes => BESIDE_BYTES,
+            Unit::Milliseconds => BESIDE_TIME,
         };
-        bar.set_style(style(template, self.color));
+        let columns = self.width.saturating_sub(beside).clamp(2, 32);
+        let template = match unit {
+            Unit::Bytes => format!(
+                "  {{msg:12}} {{bar:{columns}.cyan/238}} {{binary_bytes:>10}} of {{binary_total_bytes}}  {{binary_bytes_per_sec}}"
+            ),
+            Unit::Milliseconds => format!("  {{msg:12}} {{bar:{columns}.cyan/238}} {{prefix}}"),
+        };
+        bar.set_style(style(&template, self.color));
         bar.set_message(one_line(label));
         bar
     }
