@@ -64,11 +64,31 @@ pub fn comparison(runs: &[(&Path, Results)], terminal: &Terminal) -> String {
             Some((one, other))
         });
         if let Some((one, other)) = pair {
-            let names = (first.board.name.as_str(), second.board.name.as_str());
-            sections.push(overlay((names.0, one), (names.1, other), style, HEIGHT));
+            let names = names(&runs[0], &runs[1]);
+            sections.push(overlay((&names.0, one), (&names.1, other), style, HEIGHT));
         }
     }
     format!("\n{}", sections.join("\n"))
+}
+
+/// What tells two runs apart: their boards, or their directories where the board is the same.
+fn names(first: &(&Path, Results), second: &(&Path, Results)) -> (String, String) {
+    let board = |run: &(&Path, Results)| run.1.board.name.to_string();
+    if board(first) != board(second) {
+        return (board(first), board(second));
+    }
+    let last = |run: &(&Path, Results)| {
+        run.0
+            .file_name()
+            .map_or_else(|| board(run), |name| name.to_string_lossy().into_owned())
+    };
+    if last(first) != last(second) {
+        return (last(first), last(second));
+    }
+    (
+        first.0.display().to_string(),
+        second.0.display().to_string(),
+    )
 }
 
 fn heading(results: &Results, terminal: &Terminal) -> String {
@@ -88,11 +108,10 @@ fn blocks(results: &Results, terminal: &Terminal) -> String {
             continue;
         }
         let time = action.duration_ms.map(Duration::from_millis);
-        let good = action.end == Some(ActionEnd::Done);
         match blocks.iter_mut().find(|block| block.level == action.level) {
             Some(block) => {
                 block.attempts += 1;
-                block.good = good;
+                block.end = action.end;
                 block.time += time.unwrap_or_default();
                 block.whole &= time.is_some();
             }
@@ -100,7 +119,7 @@ fn blocks(results: &Results, terminal: &Terminal) -> String {
                 level: &action.level,
                 name: &action.name,
                 attempts: 1,
-                good,
+                end: action.end,
                 time: time.unwrap_or_default(),
                 whole: time.is_some(),
             }),
@@ -109,9 +128,10 @@ fn blocks(results: &Results, terminal: &Terminal) -> String {
     let width = blocks.iter().map(|block| block.name.chars().count()).max();
     let mut text = String::new();
     for block in &blocks {
-        let sign = match block.good {
-            true => terminal.paint(Ink::Good, "✔"),
-            false => terminal.paint(Ink::Bad, "✘"),
+        let sign = match block.end {
+            Some(ActionEnd::Done) => terminal.paint(Ink::Good, "✔"),
+            Some(_) => terminal.paint(Ink::Bad, "✘"),
+            None => terminal.paint(Ink::Odd, "…"),
         };
         let attempts = match block.attempts {
             1 => String::new(),
@@ -150,7 +170,7 @@ struct Block<'r> {
     level: &'r str,
     name: &'r str,
     attempts: u32,
-    good: bool,
+    end: Option<ActionEnd>,
     time: Duration,
     whole: bool,
 }
@@ -264,6 +284,10 @@ fn outcome(results: &Results, directory: &Path, terminal: &Terminal) -> String {
         (None, Outcome::Fail | Outcome::Invalid) => reasons(results),
         (None, _) => String::new(),
     };
+    // A canceled job's sentence begins with the word that stands there already.
+    let why = why
+        .strip_prefix(&format!("{}: ", results.outcome))
+        .unwrap_or(&why);
     let gap = if why.is_empty() { "" } else { "  " };
     text.push_str(&format!(" {head}{gap}{why}\n"));
     if !unfinished {

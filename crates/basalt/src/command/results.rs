@@ -31,7 +31,7 @@ fn read(directory: &Path, terminal: Terminal) -> anyhow::Result<Results> {
         Err(_) if directory.join("journal").exists() => {
             let events = basalt_journal::read(&directory.join("journal"))?;
             terminal.note(&format!(
-                "the run in {} is not finished; `basalt run --resume` goes on with it",
+                "the run in {0} is not finished; `basalt run --resume {0}` goes on with it",
                 directory.display()
             ));
             Ok(Results::from_events(&events)?)
