@@ -83,7 +83,7 @@ pub enum Verb {
 /// The lab's directory.
 #[derive(Clone, Debug, Args)]
 pub struct LabArgument {
-    /// The lab's directory: lab.yaml, relays/, boards/, device-types/
+    /// The lab's directory: lab.yaml, relays/, boards/, device-types/ [else BASALT_LAB]
     #[arg(long, value_name = "DIR", env = "BASALT_LAB", hide_env = true)]
     pub lab: PathBuf,
 }
@@ -118,7 +118,7 @@ pub struct RunArguments {
     /// The job's file
     #[arg(value_name = "JOB", required_unless_present = "resume")]
     pub job: Option<PathBuf>,
-    /// The lab's directory: lab.yaml, relays/, boards/, device-types/
+    /// The lab's directory: lab.yaml, relays/, boards/, device-types/ [else BASALT_LAB]
     #[arg(
         long,
         value_name = "DIR",
@@ -167,7 +167,7 @@ pub struct CheckArguments {
 /// Show what a job would do on a board
 ///
 /// Plans the job against the board and shows the blocks, time-outs, commands and measurements as
-/// they would be run. Touches nothing.
+/// they would be run. What stands in {BRACES} is filled in while the job runs. Touches nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -228,7 +228,7 @@ Example:
 
 Exit codes: 0 the lab is right (warnings are shown), 1 it is not, 64 command line.")]
 pub struct LabCheckArguments {
-    /// The lab's directory
+    /// The lab's directory [else BASALT_LAB]
     #[arg(value_name = "DIR", env = "BASALT_LAB", hide_env = true)]
     pub directory: PathBuf,
     /// Write the mistakes to standard output as a JSON list of severity, message, hint, file, line

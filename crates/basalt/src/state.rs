@@ -52,7 +52,15 @@ fn base(
 /// Opens the state directory of a lab, making it where needed.
 pub fn open(asked_for: Option<&Path>, lab: &str) -> anyhow::Result<HostState> {
     let directory = directory(asked_for, lab)?;
-    let host = HostState::open(&directory)?;
+    let host = HostState::open(&directory).map_err(|error| {
+        let error = anyhow::Error::new(error);
+        match asked_for {
+            Some(_) => error,
+            None => {
+                error.context("no place to keep what this host knows (--state DIR names another)")
+            }
+        }
+    })?;
     claim(&directory, lab)?;
     Ok(host)
 }
