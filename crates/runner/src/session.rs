@@ -39,7 +39,8 @@ const QUIET: Duration = Duration::from_millis(20);
 /// How long catching up with a console may take at most.
 const CATCH_UP: Duration = Duration::from_secs(3);
 
-/// The code of a failure that is nobody's attempt: the keeper went away while something was typed.
+/// The code of a failure that is nobody's attempt: the way to the console was lost while something
+/// was typed.
 pub const KEEPER_LOST: &str = "keeper-lost";
 
 /// The code of another such failure: what was awaited did not come, and bytes were lost meanwhile.
@@ -59,7 +60,8 @@ pub enum Interruption {
     Reset(String),
     /// The console has been gone for longer than it may; why.
     ConsoleGone(String),
-    /// The keeper went away while something was typed: nobody knows how much arrived.
+    /// The keeper, or its way to the board, was lost while something was typed: nobody knows how much
+    /// arrived.
     KeeperLost,
     /// A person or client ended the job.
     Canceled,

@@ -97,7 +97,7 @@ impl Session {
                 Culprit::Infrastructure,
                 Some(Part::Host),
                 KEEPER_LOST,
-                "the console keeper went away while something was typed",
+                "the way to the console was lost while something was typed",
                 awaited,
             ),
             Interruption::Canceled => self.failure(

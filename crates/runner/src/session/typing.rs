@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use basalt_console::Pattern;
 use basalt_console::client::RequestError;
+use basalt_console::protocol::Refusal;
 use basalt_console::session::SessionError;
 use basalt_model::EventBody;
 use tokio::time::Instant;
@@ -34,26 +35,43 @@ impl Session {
         self.recorder.record(EventBody::Input {
             text: text.to_owned(),
         })?;
-        let write = self.console.write(text.as_bytes(), self.character_delay);
         let characters = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let limit =
             CONSOLE_GRACE + (self.character_delay + CHARACTER_TIME).saturating_mul(characters);
-        match tokio::time::timeout(limit, write).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(
-                error @ SessionError::Request {
-                    source: RequestError::Gone,
-                    ..
-                },
-            )) => {
-                tracing::warn!(error = %chain(&error), "typing was cut short");
-                Err(Interruption::KeeperLost)
-            }
-            Ok(Err(error)) => Err(Interruption::ConsoleGone(chain(&error))),
+        match tokio::time::timeout(limit, self.type_when_open(text)).await {
+            Ok(typed) => typed,
             Err(_) => Err(Interruption::ConsoleGone(format!(
                 "it did not take {characters} characters within {} s",
                 limit.as_secs()
             ))),
+        }
+    }
+
+    /// Types as soon as the way to the console is open; it may be closed for a moment.
+    async fn type_when_open(&mut self, text: &str) -> Result<(), Interruption> {
+        let until = Instant::now() + CONSOLE_GRACE;
+        loop {
+            let write = self.console.write(text.as_bytes(), self.character_delay);
+            let Err(error) = write.await else {
+                return Ok(());
+            };
+            let SessionError::Request { source, .. } = &error else {
+                return Err(Interruption::ConsoleGone(chain(&error)));
+            };
+            match source {
+                // Nothing was typed.
+                RequestError::Refused(Refusal::Down { .. }) if Instant::now() < until => {
+                    match self.console.wait_open(until).await {
+                        Ok(()) => {}
+                        Err(down) => return Err(Interruption::ConsoleGone(chain(&down))),
+                    }
+                }
+                RequestError::Gone | RequestError::Refused(Refusal::Lost { .. }) => {
+                    tracing::warn!(error = %chain(&error), "typing was cut short");
+                    return Err(Interruption::KeeperLost);
+                }
+                _ => return Err(Interruption::ConsoleGone(chain(&error))),
+            }
         }
     }
 
@@ -129,8 +147,10 @@ impl Session {
             self.marker
         );
         // Split, so that the echo does not match; twice, because a kernel message may tear one.
-        let answer = format!("echo \"BASALT\"-RC-{marker}:$basalt_rc:");
-        let typed = format!("{command}; basalt_rc=$?; {answer}; {answer}\n");
+        // The answer names its question: a shell that never read this one has none to it.
+        let answer = "echo \"BASALT\"-RC-$basalt_rc:";
+        let typed =
+            format!("{command}; basalt_rc=$?; basalt_rc={marker}:$basalt_rc; {answer}; {answer}\n");
         match self.type_text(&typed).await {
             Ok(()) => {}
             // Whether it arrived nobody knows; typing it again tells.
