@@ -41,9 +41,9 @@ struct Campaign {
 
 /// Every campaign. Another one is another row.
 const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "kill-matrix",
-    about: "kill -9 of run, keeper and both at every stage of a job, at drawn moments",
-    run: kill_matrix,
+    name: "kill",
+    about: "kill -9 of run, keeper and both at drawn moments, six simulated boards a case",
+    run: kill,
 }];
 
 /// The state of a campaign, on disk.
@@ -101,7 +101,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         options.seed,
         path.display()
     );
-    println!("{}", heading());
     for index in 0..state.cases.len() {
         if state.cases[index].ended.is_none() {
             let started = Instant::now();
@@ -114,8 +113,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
                 detail,
             });
             write(&path, &state)?;
+            println!("{}", line(&state.cases[index]));
         }
-        println!("{}", line(&state.cases[index]));
+    }
+    // Once more without what the cases said between.
+    println!("\n{}", heading());
+    for case in &state.cases {
+        println!("{}", line(case));
     }
     let passed = state
         .cases
@@ -219,26 +223,25 @@ fn line(case: &Case) -> String {
     line.trim_end().to_owned()
 }
 
-/// One round of the kill matrix: the tests of that name in `basalt`, which read the seed for the
-/// moments at which they kill. No test of that name is a failure: nothing was shown.
-fn kill_matrix(case: &Case) -> Result<(bool, String)> {
+/// One round of kills: the test of `basalt` that draws its runs and kills from the seed. No test of
+/// that name is a failure: nothing was shown.
+fn kill(case: &Case) -> Result<(bool, String)> {
     let mut command = suite::cargo();
     command
-        .args([
-            "test",
-            "--package",
-            "basalt",
-            "--",
-            "kill_matrix",
-            "--test-threads=1",
-        ])
+        .args(["test", "--package", "basalt", "--test", "it", "--"])
+        .args(["e2e_kill::drawn", "--nocapture"])
         .env("BASALT_CAMPAIGN_SEED", case.seed.to_string());
     let counts = suite::counted(&mut command)?;
     let passed = counts.passed > 0 && counts.failed == 0;
-    Ok((
-        passed,
-        format!("{} passed, {} failed", counts.passed, counts.failed),
-    ))
+    let detail = match passed {
+        true => String::new(),
+        false => format!(
+            "{} passed, {} failed; again: BASALT_CAMPAIGN_SEED={} cargo test -p basalt --test it \
+             e2e_kill::drawn -- --nocapture",
+            counts.passed, counts.failed, case.seed
+        ),
+    };
+    Ok((passed, detail))
 }
 
 #[cfg(test)]

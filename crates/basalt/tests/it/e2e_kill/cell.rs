@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use basalt_model::event::Level;
 use basalt_model::{Event, EventBody};
 use basalt_runner::state::RunState;
 use serde_json::Value;
@@ -211,6 +212,20 @@ impl<'s> Cell<'s> {
             end += 8 + u32::from_le_bytes(length) as usize;
         }
         std::fs::write(self.output.join("journal"), &bytes[..end + torn]).unwrap();
+    }
+
+    /// Why something was done again, in the runner's own words.
+    pub fn said_again(&self) -> String {
+        let events = self.events();
+        let warnings = events.iter().filter_map(|event| match &event.body {
+            EventBody::Log { level, message }
+                if *level >= Level::Warning && message.contains("again") =>
+            {
+                Some(format!("\n    {message}"))
+            }
+            _ => None,
+        });
+        warnings.collect()
     }
 
     /// How often the board measured, and how often it was switched on.

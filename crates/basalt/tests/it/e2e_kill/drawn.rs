@@ -12,7 +12,7 @@ const SEED: &str = "BASALT_CAMPAIGN_SEED";
 /// Runs of one seed.
 const RUNS: usize = 6;
 /// A run without a kill has so many events, about.
-const EVENTS: u64 = 130;
+const EVENTS: u64 = 95;
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 struct Draw(u64);
@@ -121,7 +121,8 @@ impl Drawn {
         }
         let gaps = cell.check(&finished, &SUITES);
         let (measured, boots) = cell.counters();
-        format!("{done} kills, {boots} boots, {measured} measured, {gaps} gaps")
+        let again = cell.said_again();
+        format!("{done} kills, {boots} boots, {measured} measured, {gaps} gaps{again}")
     }
 }
 
