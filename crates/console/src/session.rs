@@ -29,6 +29,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a keeper may take to listen before another one is started.
 const START_PAUSE: Duration = Duration::from_secs(1);
+/// How long what comes in pieces is gathered before it is read.
+const GATHER: Duration = Duration::from_millis(1);
 /// How long a claim may still belong to a connection whose end the keeper has not noticed yet.
 const CLAIM_LIMIT: Duration = Duration::from_secs(2);
 
@@ -262,7 +264,9 @@ impl BoardConsole {
                 Line::Up(connected) => {
                     let changed = connected.view.changed();
                     match tokio::time::timeout_at(deadline, changed).await {
-                        Ok(Ok(())) => {}
+                        // A board at 115200 baud says some ten bytes in this time: taken together
+                        // they cost one look at the file instead of ten.
+                        Ok(Ok(())) => tokio::time::sleep(GATHER).await,
                         Ok(Err(_)) => {
                             self.lost();
                             return Ok(Event::KeeperLost);
@@ -315,7 +319,11 @@ impl BoardConsole {
     }
 
     fn read(&mut self, announced: u64) -> Result<Option<Event>, SessionError> {
-        let next = self.reader.next_chunk().and_then(|chunk| {
+        let read = match &self.line {
+            Line::Up(_) => self.reader.next_announced(announced),
+            Line::Down(_) => self.reader.next_chunk(),
+        };
+        let next = read.and_then(|chunk| {
             if chunk.is_none() {
                 self.reader.check_announced(announced)?;
             }

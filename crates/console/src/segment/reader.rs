@@ -63,6 +63,8 @@ pub struct SegmentReader {
     current: Option<Current>,
     /// The stamp of the last record, for gaps that the reader itself finds.
     last: Stamp,
+    /// Looks for the next segment by its expected name only, not through the directory.
+    quick: bool,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl SegmentReader {
             offset: 0,
             current: None,
             last: Stamp::default(),
+            quick: false,
         }
     }
 
@@ -127,7 +130,11 @@ impl SegmentReader {
                     }
                 }
                 end => {
-                    let Some(next) = self.following()? else {
+                    let next = match end {
+                        Step::End if self.quick => self.expected(),
+                        _ => self.following()?,
+                    };
+                    let Some(next) = next else {
                         return Ok(None);
                     };
                     // What was appended between the two looks is read before moving on.
@@ -142,6 +149,19 @@ impl SegmentReader {
                     self.enter(next)?;
                 }
             }
+        }
+    }
+
+    /// As [`SegmentReader::next_chunk`], where a keeper says up to where it has written: the
+    /// directory is looked through only if that cannot be reached otherwise. Called for every few
+    /// bytes of a console that somebody waits for.
+    pub fn next_announced(&mut self, announced: u64) -> Result<Option<Chunk>, ReadError> {
+        self.quick = true;
+        let chunk = self.next_chunk();
+        self.quick = false;
+        match chunk {
+            Ok(None) if self.offset < announced => self.next_chunk(),
+            other => other,
         }
     }
 
@@ -259,6 +279,13 @@ impl SegmentReader {
             .list()?
             .into_iter()
             .find(|start| *start > current.start))
+    }
+
+    /// The start of the segment after the current one, if it begins where this one ends.
+    fn expected(&self) -> Option<u64> {
+        let current = self.current.as_ref()?;
+        let follows = self.offset > current.start && segment_path(&self.dir, self.offset).exists();
+        follows.then_some(self.offset)
     }
 
     fn step(&mut self) -> Result<Step, ReadError> {
