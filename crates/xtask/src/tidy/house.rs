@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Finding, Source, Tree};
 use crate::workspace;
@@ -182,7 +182,13 @@ pub(super) fn module_docs(tree: &Tree) -> Vec<Finding> {
 pub(super) fn machine(tree: &Tree) -> Vec<Finding> {
     let root = workspace::root();
     let mut forbidden = vec![concat!("/wo", "rk/").to_owned()];
-    if let Some(above) = root.parent().filter(|above| above.components().count() > 1) {
+    forbidden.push(format!("{}/", root.display()));
+    // Where it lies is this machine's own, unless every machine has such a place.
+    let common = [
+        "/", "/tmp", "/var/tmp", "/root", "/home", "/srv", "/opt", "/mnt", "/usr/src",
+    ];
+    let own = |above: &&Path| !common.iter().any(|path| *above == Path::new(path));
+    if let Some(above) = root.parent().filter(own) {
         forbidden.push(format!("{}/", above.display()));
     }
     // A board's root user has the same home directory.
