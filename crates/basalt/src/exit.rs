@@ -55,7 +55,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
         if cause.is::<Refused>() {
             return Exit::USAGE;
         }
-        if let Some(HostError::Held { .. }) = cause.downcast_ref() {
+        if let Some(HostError::Held { .. } | HostError::OutletHeld { .. }) = cause.downcast_ref() {
             return Exit::HELD;
         }
     }

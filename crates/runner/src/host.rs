@@ -6,16 +6,22 @@
 //! STATE/job-number          the last number given to a local job
 //! STATE/cache/              downloads
 //! STATE/consoles/           what the keeper captured
+//! @basalt/outlet/…          (not a file) held while somebody has the outlet, whatever his lab
 //! ```
 //!
 //! A lock dies with its process, whatever kills it; an epoch never goes back.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use basalt_model::{BoardName, Epoch, UtcMicros};
+use basalt_lab::profile::{Relay, RelayDriver};
+use basalt_model::{BoardName, Epoch, RelayName, UtcMicros};
+use rustix::net::sockopt::socket_peercred;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Who has a board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,23 @@ pub enum HostError {
         board: BoardName,
         /// Who.
         holder: Box<Holder>,
+    },
+    /// A process under another lab or account switches the board's outlet.
+    #[error(
+        "outlet {outlet} of relay {relay}, which feeds board {board}, is in use by process {pid} of \
+         user {uid}, under another lab or account of this host; wait for it or end it"
+    )]
+    OutletHeld {
+        /// The board.
+        board: BoardName,
+        /// The relay, as this lab calls it.
+        relay: RelayName,
+        /// The outlet.
+        outlet: u32,
+        /// The process.
+        pid: i32,
+        /// Its user.
+        uid: u32,
     },
     /// The operating system refused.
     #[error("cannot {doing} {path}")]
@@ -67,6 +90,8 @@ pub struct BoardLock {
     directory: PathBuf,
     // Held for its lock.
     _file: File,
+    // Held for its name: see [`BoardLock::with_outlet`].
+    outlet: Option<UnixListener>,
 }
 
 impl HostState {
@@ -128,6 +153,7 @@ impl HostState {
             board: board.clone(),
             directory: self.directory.join("boards"),
             _file: file,
+            outlet: None,
         })
     }
 
@@ -163,6 +189,36 @@ impl HostState {
 }
 
 impl BoardLock {
+    /// Takes the outlet itself too, against other labs and other accounts of this host, whose
+    /// state directories are their own (decision D20, invariant 1).
+    ///
+    /// The lock is a Unix socket with an abstract name (`unix(7)`): it needs no file that all
+    /// accounts could write, ends with its process, and tells whose it is (`SO_PEERCRED`).
+    pub fn with_outlet(mut self, relay: &Relay, outlet: u32) -> Result<Self, HostError> {
+        let name = outlet_name(relay, outlet);
+        let path = PathBuf::from(format!("@{name}"));
+        let address = SocketAddr::from_abstract_name(&name).map_err(io("name", &path))?;
+        match UnixListener::bind_addr(&address) {
+            Ok(listener) => {
+                self.outlet = Some(listener);
+                Ok(self)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                let holder = UnixStream::connect_addr(&address)
+                    .and_then(|stream| Ok(socket_peercred(&stream)?))
+                    .map_err(io("ask who holds", &path))?;
+                Err(HostError::OutletHeld {
+                    board: self.board,
+                    relay: relay.name.clone(),
+                    outlet,
+                    pid: holder.pid.as_raw_nonzero().get(),
+                    uid: holder.uid.as_raw(),
+                })
+            }
+            Err(error) => Err(io("take", &path)(error)),
+        }
+    }
+
     /// The board.
     pub fn board(&self) -> &BoardName {
         &self.board
@@ -193,6 +249,23 @@ impl BoardLock {
     fn epoch_path(&self) -> PathBuf {
         self.directory.join(format!("{}.epoch", self.board))
     }
+}
+
+/// The same for everybody who switches the same outlet, whatever he calls it.
+fn outlet_name(relay: &Relay, outlet: u32) -> String {
+    let place = match &relay.driver {
+        RelayDriver::Tasmota { url, .. } => format!("tasmota {}", url.trim_end_matches('/')),
+        RelayDriver::Lcus { path, .. } => {
+            let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            format!("lcus {}", path.display())
+        }
+    };
+    let digest = Sha256::digest(format!("{place} {outlet}").as_bytes());
+    let digest: String = digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("basalt/outlet/{digest}")
 }
 
 fn read_holder(file: &mut File) -> Holder {
@@ -234,6 +307,39 @@ mod tests {
         drop(lock);
         assert_eq!(host.holder(&board), None);
         host.take(&board, "run 2", UtcMicros(7)).unwrap();
+    }
+
+    #[test]
+    fn two_labs_that_call_one_outlet_by_other_names_exclude_each_other() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let relay = |name: &str, url: &str| Relay {
+            name: RelayName::new(name),
+            driver: RelayDriver::Tasmota {
+                url: url.into(),
+                credentials: None,
+            },
+            timeout: std::time::Duration::from_secs(1),
+        };
+        let take = |directory: &Path, relay: &Relay, outlet| {
+            let host = HostState::open(directory).unwrap();
+            let lock = host
+                .take(&BoardName::new("b1"), "run", UtcMicros(5))
+                .unwrap();
+            lock.with_outlet(relay, outlet)
+        };
+        let url = format!("http://relay-of-{}.invalid", std::process::id());
+        let lock = take(one.path(), &relay("shelf", &url), 1).unwrap();
+        let error = take(two.path(), &relay("rack", &format!("{url}/")), 1).unwrap_err();
+        let own = std::process::id();
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("in use by process {own} of user")),
+            "{error}"
+        );
+        take(two.path(), &relay("rack", &url), 2).unwrap();
+        drop(lock);
+        take(two.path(), &relay("rack", &url), 1).unwrap();
     }
 
     #[test]

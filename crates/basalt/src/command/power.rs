@@ -30,7 +30,9 @@ pub async fn perform(
         relay.read(outlet).await
     } else {
         let now = Clock::system().now().utc;
-        let lock = host.take(&board.name, &wording::who("basalt power"), now)?;
+        let lock = host
+            .take(&board.name, &wording::who("basalt power"), now)?
+            .with_outlet(laboratory::relay_of(&lab, board), outlet)?;
         // Whoever comes back to this board must know that it is not as he left it.
         lock.grant()?;
         let switching = async {

@@ -1,6 +1,9 @@
 //! `basalt power`, with a relay that answers and a board that somebody else has.
 
-use basalt_model::{BoardName, UtcMicros};
+use std::time::Duration;
+
+use basalt_lab::profile::{Relay, RelayDriver};
+use basalt_model::{BoardName, RelayName, UtcMicros};
 use basalt_runner::host::HostState;
 
 use crate::support::{Lab, said};
@@ -68,6 +71,32 @@ fn a_board_that_somebody_has_is_not_switched_and_his_name_is_said() {
     );
     drop(held);
     said(&mut lab.basalt(&["power", "on", "b1"])).expect(0);
+}
+
+#[test]
+fn an_outlet_that_another_lab_or_account_has_is_not_switched() {
+    let lab = Lab::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let relay = Relay {
+        name: RelayName::new("theirs"),
+        driver: RelayDriver::Tasmota {
+            url: format!("http://127.0.0.1:{}", lab.relay.port),
+            credentials: None,
+        },
+        timeout: Duration::from_secs(1),
+    };
+    let host = HostState::open(elsewhere.path()).unwrap();
+    let held = host
+        .take(&BoardName::new("x"), "run 1", UtcMicros(1))
+        .unwrap()
+        .with_outlet(&relay, 1)
+        .unwrap();
+    let refused = said(&mut lab.basalt(&["power", "off", "b1"])).expect(75);
+    let own = format!("in use by process {} of user", std::process::id());
+    assert!(refused.stderr.contains(&own), "{}", refused.stderr);
+    assert_eq!(lab.relay.asked(), Vec::<String>::new());
+    drop(held);
+    said(&mut lab.basalt(&["power", "off", "b1"])).expect(0);
 }
 
 #[test]

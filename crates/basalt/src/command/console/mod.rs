@@ -10,6 +10,7 @@ use anyhow::Context;
 use basalt_clock::Clock;
 use basalt_console::segment::end_offset;
 use basalt_console::{BoardConsole, Event};
+use basalt_lab::profile::{BoardProfile, Lab};
 use basalt_runner::host::{BoardLock, HostError, HostState};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -67,7 +68,7 @@ pub async fn perform(
     let keyboard = std::io::stdin().is_terminal();
     let screen = std::io::stdout().is_terminal();
     let wants_to_type = keyboard && screen && !arguments.read_only;
-    let (lock, holder) = take(&host, &board.name, wants_to_type)?;
+    let (lock, holder) = take(&host, &lab, board, wants_to_type)?;
     let end = end_offset(host.path(), board.name.as_str())
         .map_err(|error| anyhow::anyhow!(chain(&error)))?;
     let from = match arguments.from_start {
@@ -115,16 +116,26 @@ pub async fn perform(
 /// The board's lock, or who has it.
 fn take(
     host: &HostState,
-    board: &basalt_model::BoardName,
+    lab: &Lab,
+    board: &BoardProfile,
     wanted: bool,
 ) -> anyhow::Result<(Option<BoardLock>, Option<String>)> {
     if !wanted {
         return Ok((None, None));
     }
     let now = Clock::system().now().utc;
-    match host.take(board, &wording::who("basalt console"), now) {
+    let taken = host
+        .take(&board.name, &wording::who("basalt console"), now)
+        .and_then(|lock| lock.with_outlet(laboratory::relay_of(lab, board), board.power.outlet));
+    match taken {
         Ok(lock) => Ok((Some(lock), None)),
         Err(HostError::Held { holder, .. }) => Ok((None, Some(holder.who))),
+        Err(HostError::OutletHeld { pid, uid, .. }) => Ok((
+            None,
+            Some(format!(
+                "process {pid} of user {uid}, under another lab or account"
+            )),
+        )),
         Err(error) => Err(error.into()),
     }
 }

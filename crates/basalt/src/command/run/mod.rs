@@ -106,7 +106,9 @@ fn begin(
     let host = state::open(state, &lab.name)?;
     let now = Clock::system().now().utc;
     let who = wording::who(&format!("basalt run of job {:?}", plan.job_name));
-    let lock = host.take(&board.name, &who, now)?;
+    let lock = host
+        .take(&board.name, &who, now)?
+        .with_outlet(&plan.relay, plan.board.power.outlet)?;
     let belonging = Belonging::new(laboratory::absolute(lab_path)?, host.path().to_owned());
     let place = match &arguments.output {
         Some(output) => place::asked_for(output, &plan, &job.text, &belonging)?,
@@ -183,6 +185,8 @@ fn resume(
     let who = wording::who(&format!("basalt run of job {:?}", record.job_name));
     let lock = host.take(&board, &who, now)?;
     let directory = RunDirectory::open(path)?;
+    let plan = directory.plan();
+    let lock = lock.with_outlet(&plan.relay, plan.board.power.outlet)?;
     belonging.write(path)?;
     // The plan holds what the run needs; a lab that has become unreadable since must not keep a
     // board from being switched off.
