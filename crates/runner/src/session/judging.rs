@@ -100,13 +100,10 @@ impl Session {
                 "the way to the console was lost while something was typed",
                 awaited,
             ),
-            Interruption::Canceled => self.failure(
-                Culprit::Canceled,
-                None,
-                "canceled",
-                "the job was canceled",
-                awaited,
-            ),
+            // Nothing went wrong: what was awaited and said last is no evidence of anything.
+            Interruption::Canceled => {
+                Failure::new(Culprit::Canceled, "canceled", "the job was canceled")
+            }
             Interruption::Broken(why) => self.failure(
                 Culprit::Infrastructure,
                 Some(Part::Host),
