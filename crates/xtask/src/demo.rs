@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
+use crate::kills::{self, KILLS, Kill};
 use crate::rack::{self, Rack};
 use crate::tally::Counts;
 use crate::{boards, packages, process, workspace};
@@ -27,6 +28,9 @@ pub struct Options {
     /// Boot the NFS root instead of the ramdisk
     #[arg(long)]
     pub nfs: bool,
+    /// Kill runs in the middle and go on with them, as `cargo xtask test` does
+    #[arg(long, conflicts_with = "nfs")]
+    pub kills: bool,
 }
 
 /// How long one run may take; an emulated board on a busy host is slow.
@@ -112,6 +116,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         refresh: false,
     })?;
     let prepared = begun.elapsed();
+    if options.kills {
+        let counts = Stage::set()?.kills();
+        println!("\n{counts}");
+        return Ok(match counts.failed {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        });
+    }
     let planted: &[Planted] = if options.nfs { &NFS } else { &RAMDISK };
     let stage = Stage::set()?;
     let mut walls = vec![("set-up", prepared)];
@@ -156,6 +168,7 @@ pub fn end_to_end() -> Result<Counts> {
         }
         counts += Counts::one(performed.is_ok());
     }
+    counts += stage.kills();
     Ok(counts)
 }
 
@@ -185,19 +198,9 @@ impl Stage {
 
     /// One run, held against what is known.
     fn perform(&self, planted: &Planted) -> Result<()> {
-        let root = workspace::root();
         let results = self.directory.join(planted.name);
-        let mut command = self.basalt();
-        command
-            .arg("run")
-            .arg(root.join("lab-config/virtual/jobs").join(planted.job))
-            .arg("--lab")
-            .arg(root.join("lab-config/virtual"))
-            .args(["--board", planted.board])
-            .arg("--output")
-            .arg(&results)
-            .arg("--quiet");
-        let status = rack::show(&mut command, LONGEST_RUN)?;
+        let mut command = self.run(planted, &results);
+        let status = rack::show(command.arg("--quiet"), LONGEST_RUN)?;
         let exit = status.code();
         ensure!(
             exit == Some(planted.exit),
@@ -206,6 +209,53 @@ impl Stage {
         );
         check(&results, planted)?;
         self.recompute(&results, planted.board)
+    }
+
+    /// Every kill, each one count.
+    fn kills(&self) -> Counts {
+        let mut counts = Counts::default();
+        for kill in &KILLS {
+            println!("\n-- {} (qemu-1)", kill.says);
+            let performed = self.kill(kill, &RAMDISK[0]);
+            if let Err(error) = &performed {
+                println!("failed: {error:#}");
+            }
+            counts += Counts::one(performed.is_ok());
+        }
+        counts
+    }
+
+    /// A run that is killed and gone on with, held against what the same run comes to otherwise.
+    fn kill(&self, kill: &Kill, planted: &Planted) -> Result<()> {
+        let results = self.directory.join(kill.name);
+        let resume = || {
+            let mut command = self.basalt();
+            command.args(["run", "--resume"]).arg(&results);
+            command
+        };
+        kills::perform(
+            kill,
+            &self.directory.join("state"),
+            &|| self.run(planted, &results),
+            &resume,
+        )?;
+        check(&results, planted)?;
+        self.recompute(&results, planted.board)
+    }
+
+    /// `basalt run` of a job on its board.
+    fn run(&self, planted: &Planted, results: &Path) -> Command {
+        let root = workspace::root();
+        let mut command = self.basalt();
+        command
+            .arg("run")
+            .arg(root.join("lab-config/virtual/jobs").join(planted.job))
+            .arg("--lab")
+            .arg(root.join("lab-config/virtual"))
+            .args(["--board", planted.board])
+            .arg("--output")
+            .arg(results);
+        command
     }
 
     /// A script without Basalt's code must find the same numbers and bytes.

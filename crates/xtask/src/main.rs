@@ -7,6 +7,7 @@ mod bench;
 mod boards;
 mod campaign;
 mod demo;
+mod kills;
 mod packages;
 mod process;
 mod progress;
