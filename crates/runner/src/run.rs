@@ -29,7 +29,7 @@ use crate::session::{Interruption, Session, UNSEEN, chain};
 use crate::state::is_interruption;
 
 /// How long a shell that was left behind may take to answer after the runner came back.
-const REATTACH: Duration = Duration::from_secs(15);
+const REATTACH: Duration = Duration::from_secs(30);
 
 /// The same for a board whose root file system was away with the runner: Linux tries to connect
 /// again after 3 s, then after twice as long each time (net/sunrpc/xprtsock.c).
