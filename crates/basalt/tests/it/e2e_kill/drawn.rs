@@ -65,6 +65,10 @@ fn draw(seed: u64) -> Vec<Drawn> {
             if draw.below(2) == 0 {
                 board = board.uploads();
             }
+            // Started by a boot loader that nobody stops.
+            if draw.below(2) == 0 {
+                board = board.rack("disk_kernel = 'Linux version 5.10.0-disk (a@b) #1 SMP'");
+            }
             let kills = (0..=draw.below(3))
                 .map(|_| Kill {
                     victim: match draw.below(3) {

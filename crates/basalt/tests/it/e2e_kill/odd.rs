@@ -1,6 +1,8 @@
 //! Kills where nobody expects them: twice, between intent and outcome, in the last second, while
 //! somebody else has the board.
 
+use std::time::Duration;
+
 use basalt_model::EventBody;
 use basalt_model::event::PowerRequest;
 
@@ -14,7 +16,17 @@ struct Odd {
     perform: fn(&Cell, &Site) -> String,
 }
 
-const ODDS: [Odd; 11] = [
+const ODDS: [Odd; 13] = [
+    Odd {
+        name: "in its first moments",
+        job: two_phases,
+        perform: in_its_first_moments,
+    },
+    Odd {
+        name: "canceled, then killed",
+        job: two_phases,
+        perform: canceled_then_killed,
+    },
     Odd {
         name: "killed again and again",
         job: two_phases,
@@ -107,6 +119,41 @@ fn again_and_again(cell: &Cell, _: &Site) -> String {
     assert_eq!(finished.results().0["resumed"], 5);
     assert_eq!(cell.counters(), (2, 3));
     "5 kills, 3 boots, 2 measured".into()
+}
+
+fn in_its_first_moments(cell: &Cell, _: &Site) -> String {
+    let mut journals = 0;
+    for milliseconds in (20..=320).step_by(20) {
+        let running = cell.start();
+        // What is tried is the moment, not a condition.
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        cell.kill(running, Victim::Run);
+        journals += u32::from(cell.output.join("journal").exists());
+    }
+    let finished = cell.start().wait();
+    cell.check(&finished, &SUITES);
+    assert_eq!(cell.counters().0, 2);
+    format!("16 kills, {journals} of them with a journal")
+}
+
+fn canceled_then_killed(cell: &Cell, site: &Site) -> String {
+    let running = cell.start();
+    cell.wait_for(&running, "idle", |event| measures(event, "3.1"));
+    running.signal("INT");
+    cell.wait_for(&running, "the end of the block", |event| {
+        event["kind"] == "action_finished" && event["level"] == "3"
+    });
+    cell.kill(running, Victim::Run);
+    let finished = cell.again(Again::SameCommand).wait();
+    finished.expect_code(match cell.stands().finished {
+        // It was quicker than the kill, and there was nothing to go on with.
+        Some(_) if finished.stdout.is_empty() => finished.code.unwrap(),
+        _ => 4,
+    });
+    let results = finished.results();
+    assert_eq!((results.outcome(), results.power()), ("canceled", "off"));
+    assert!(!site.rack.has_power(&cell.board));
+    "still canceled, off".into()
 }
 
 fn while_booting_anew(cell: &Cell, site: &Site) -> String {
