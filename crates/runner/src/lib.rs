@@ -11,6 +11,7 @@
 //! What is not done here: planning, scheduling, and every decision of a server. The runner takes
 //! concrete handles; only its clock is abstract.
 
+mod blocks;
 mod boot;
 mod deploy;
 pub mod directory;
