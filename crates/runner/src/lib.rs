@@ -1,7 +1,7 @@
 //! One run of a job on one board: deploy, boot, test, finalize; resumed after any kill.
 //!
-//! - [`run`] performs a [`basalt_plan::Plan`] in a [`directory::RunDirectory`]: `deploy`, `boot`,
-//!   `stage` (test definitions), `measure` (phases), each a file of actions;
+//! - [`run`] performs a [`basalt_plan::Plan`] in a [`directory::RunDirectory`]; `blocks` orders its
+//!   attempts; `deploy`, `boot`, `stage` (test definitions), `measure` (phases) are files of actions;
 //! - [`session`] is the board's console with everything that is noticed on it;
 //! - [`state`] folds the journal, [`recorder`] writes it and tells who watches;
 //! - [`overlay`] and `board/` are what runs on the board; [`signals`] and [`results`] read what it
@@ -9,7 +9,7 @@
 //! - [`host`] holds the locks and epochs that arbitrate boards on one host.
 //!
 //! What is not done here: planning, scheduling, and every decision of a server. The runner takes
-//! concrete handles; only its clock is abstract.
+//! concrete handles to the owners of relay, console and boot servers.
 
 mod blocks;
 mod boot;
