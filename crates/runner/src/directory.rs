@@ -90,14 +90,15 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes a run. It appears under `path` at once and whole, so that a kill leaves either no
-    /// run or one that can be resumed.
+    /// Makes a run. It appears under `path` at once and whole, `beside` (the caller's own files, by
+    /// name) with it, so that a kill leaves either no run or one that can be resumed.
     pub fn create(
         path: &Path,
         job_text: &str,
         plan: &Plan,
         job_number: u64,
         now: UtcMicros,
+        beside: &[(&str, Vec<u8>)],
     ) -> Result<Self, DirectoryError> {
         let record = RunRecord {
             version: VERSION,
@@ -121,6 +122,9 @@ impl RunDirectory {
         }
         write_durably(&new.join("job.yaml"), job_text.as_bytes())?;
         write_durably(&new.join("plan.json"), plan_json(plan).as_bytes())?;
+        for (name, content) in beside {
+            write_durably(&new.join(name), content)?;
+        }
         write_durably(&new.join("run.json"), &json(&record))?;
         // An empty directory that the user made beforehand is replaced by the rename.
         std::fs::rename(&new, path).map_err(io("make", path))?;

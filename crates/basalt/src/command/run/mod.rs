@@ -117,6 +117,8 @@ fn begin(
     let (directory, note) = match place {
         Place::Unfinished(path) => {
             let directory = RunDirectory::open(&path)?;
+            // The same lab may lie elsewhere by now.
+            belonging.write(directory.path())?;
             let mut note = format!("going on with the unfinished run in {}", path.display());
             if *directory.plan() != plan {
                 note.push_str("; as it was planned then, though the lab has changed since");
@@ -129,7 +131,8 @@ fn begin(
                 Some(path) => (path, number),
                 None => place::fresh(Path::new(place::RESULTS), &plan, number, &host)?,
             };
-            let directory = RunDirectory::create(&path, &job.text, &plan, number, now)?;
+            let directory =
+                RunDirectory::create(&path, &job.text, &plan, number, now, &[belonging.file()?])?;
             let note = format!(
                 "run {number}, {:?} on {}, in {}",
                 plan.job_name,
@@ -139,7 +142,6 @@ fn begin(
             (directory, note)
         }
     };
-    belonging.write(directory.path())?;
     Ok(Prepared {
         forbidden_hosts: laboratory::forbidden_hosts(&lab.relays, &lab.boards),
         host,
@@ -166,7 +168,7 @@ fn resume(
     }
     let belonging = match Belonging::read(path)? {
         Some(belonging) => belonging,
-        // Killed between making the directory and this note.
+        // Somebody took the note away.
         None => {
             let Some(lab_path) = &arguments.lab else {
                 return Err(refused(format!(

@@ -53,9 +53,15 @@ impl Belonging {
         }
     }
 
+    /// Its name and content.
+    pub fn file(&self) -> anyhow::Result<(&'static str, Vec<u8>)> {
+        Ok((BELONGING_FILE, serde_json::to_vec_pretty(self)?))
+    }
+
     /// Writes it into a run's directory.
     pub fn write(&self, run: &Path) -> anyhow::Result<()> {
-        write_durably(&run.join(BELONGING_FILE), &serde_json::to_vec_pretty(self)?)?;
+        let (name, content) = self.file()?;
+        write_durably(&run.join(name), &content)?;
         Ok(())
     }
 }
@@ -235,7 +241,7 @@ mod tests {
         assert_eq!(find(), Place::New(None));
         let make = |name: &str, text: &str, at| {
             let path = results.path().join(name);
-            RunDirectory::create(&path, text, &plan, 1, UtcMicros(at)).unwrap();
+            RunDirectory::create(&path, text, &plan, 1, UtcMicros(at), &[]).unwrap();
             path
         };
         make("old", &text, 1);
@@ -260,7 +266,7 @@ mod tests {
         let error = ask(&empty).unwrap_err().to_string();
         assert!(error.contains("something else than a run"), "{error}");
         let run = empty.join("run");
-        RunDirectory::create(&run, "job_name: other", &plan, 1, UtcMicros(1)).unwrap();
+        RunDirectory::create(&run, "job_name: other", &plan, 1, UtcMicros(1), &[]).unwrap();
         let error = ask(&run).unwrap_err().to_string();
         assert!(error.contains("another job, board or lab"), "{error}");
         std::fs::write(run.join("job.yaml"), &text).unwrap();

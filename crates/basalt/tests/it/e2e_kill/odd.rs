@@ -124,7 +124,11 @@ fn again_and_again(cell: &Cell, _: &Site) -> String {
 fn in_its_first_moments(cell: &Cell, _: &Site) -> String {
     let mut journals = 0;
     for milliseconds in (20..=320).step_by(20) {
-        let running = cell.start();
+        // A directory that is there can be resumed, however early it was left.
+        let running = match cell.output.exists() {
+            true => cell.again(Again::Resume),
+            false => cell.start(),
+        };
         // What is tried is the moment, not a condition.
         std::thread::sleep(Duration::from_millis(milliseconds));
         cell.kill(running, Victim::Run);
