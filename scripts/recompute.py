@@ -47,8 +47,8 @@ for name, theirs, raw in ((one["suite"], one["totals"], one["raw_file"]) for one
     print(name, json.dumps(mine))
 print(f"{len(results['phases'])} phases and {len(results['raw_files'])} raw files agree")
 if len(sys.argv) > 3:
-    written = (e for e in map(json.loads, open(sys.argv[2])) if e.get("ev") == "tx" and e["board"] == sys.argv[3])
-    sent = b"".join(base64.b64decode(event["b64"]) for event in written)
+    log = (json.loads(line) for line in open(sys.argv[2]) if line.endswith("\n"))  # Others go on: the last may be cut.
+    sent = b"".join(base64.b64decode(e["b64"]) for e in log if e.get("ev") == "tx" and e["board"] == sys.argv[3])
     console, at, lost = (directory / results["console"]["file"]).read_bytes(), 0, []
     cuts = [0, *(gap["offset"] for gap in results["console"]["gaps"]), len(console)]
     for piece in (console[start:end] for start, end in zip(cuts, cuts[1:])):
