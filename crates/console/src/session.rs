@@ -233,18 +233,28 @@ impl BoardConsole {
 
     /// Waits until the way to the console is open. Events stay where they are.
     pub async fn wait_open(&mut self, deadline: Instant) -> Result<(), SessionError> {
-        let connected = self.connected().await?;
-        let open = connected.view.wait_for(|view| view.source.open);
-        let gone = match tokio::time::timeout_at(deadline, open).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(_)) => Some("the keeper went away".to_owned()),
-            Err(_) => None,
-        };
-        let reason = gone.unwrap_or_else(|| connected.view.borrow().source.reason.clone());
-        Err(SessionError::Down {
-            console: self.name().to_owned(),
-            reason,
-        })
+        loop {
+            let connected = self.connected().await?;
+            let open = connected.view.wait_for(|view| view.source.open);
+            let gone = match tokio::time::timeout_at(deadline, open).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(_)) => true,
+                Err(_) => false,
+            };
+            if gone && Instant::now() < deadline {
+                // The next keeper opens it too.
+                self.lost();
+                continue;
+            }
+            let reason = match gone {
+                true => "the keeper went away".to_owned(),
+                false => connected.view.borrow().source.reason.clone(),
+            };
+            return Err(SessionError::Down {
+                console: self.name().to_owned(),
+                reason,
+            });
+        }
     }
 
     /// The next event, or [`Event::Timeout`] at the deadline. What has come already is given even
@@ -409,9 +419,28 @@ impl Drop for BoardConsole {
     }
 }
 
-/// Meets a keeper, has the console kept, claims it and watches it.
+/// Meets a keeper, has the console kept, claims it and watches it. A keeper that goes away meanwhile
+/// is started again.
 async fn connect(attachment: Attachment) -> Result<Connected, SessionError> {
-    let client = meet(&attachment).await?;
+    let until = Instant::now() + CONNECT_LIMIT;
+    let mut next_start = Instant::now();
+    loop {
+        match connect_once(&attachment, until, &mut next_start).await {
+            Err(SessionError::Request {
+                source: RequestError::Gone,
+                ..
+            }) if Instant::now() < until => tokio::time::sleep(CONNECT_PAUSE).await,
+            result => return result,
+        }
+    }
+}
+
+async fn connect_once(
+    attachment: &Attachment,
+    until: Instant,
+    next_start: &mut Instant,
+) -> Result<Connected, SessionError> {
+    let client = meet(attachment, until, next_start).await?;
     let console = &attachment.console.name;
     let failed = |what: &'static str| {
         move |source| SessionError::Request {
@@ -434,10 +463,12 @@ async fn connect(attachment: Attachment) -> Result<Connected, SessionError> {
     Ok(Connected { client, view })
 }
 
-async fn meet(attachment: &Attachment) -> Result<KeeperClient, SessionError> {
-    let until = Instant::now() + CONNECT_LIMIT;
+async fn meet(
+    attachment: &Attachment,
+    until: Instant,
+    next_start: &mut Instant,
+) -> Result<KeeperClient, SessionError> {
     let who = attachment.writer.as_deref().unwrap_or("reader");
-    let mut next_start = Instant::now();
     loop {
         let error = match KeeperClient::connect(&attachment.state_dir, who).await {
             Ok(client) => return Ok(client),
@@ -446,13 +477,13 @@ async fn meet(attachment: &Attachment) -> Result<KeeperClient, SessionError> {
         if Instant::now() >= until {
             return Err(SessionError::Connect(error));
         }
-        if Instant::now() >= next_start {
+        if Instant::now() >= *next_start {
             let restart = (attachment.restart)();
             match tokio::time::timeout_at(until, restart).await {
                 Ok(result) => result.map_err(SessionError::Restart)?,
                 Err(_) => return Err(SessionError::Connect(error)),
             }
-            next_start = Instant::now() + START_PAUSE;
+            *next_start = Instant::now() + START_PAUSE;
             continue;
         }
         tokio::time::sleep(CONNECT_PAUSE).await;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use basalt_console::protocol::{Answer, Message, Request, VERSION};
 use basalt_console::session::{Attachment, BoardConsole, Event, Restart, SessionError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::board::{Board, Keeper, LIMIT, within};
@@ -168,4 +169,46 @@ async fn a_keeper_that_cannot_be_started_is_an_error_and_no_wait() {
     .await
     .unwrap_err();
     assert!(matches!(error, SessionError::Restart(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_goes_away_while_it_is_being_met_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let board = Board::new().await;
+    let started = Arc::new(AtomicU32::new(0));
+    let restart = starter(dir.path(), Arc::clone(&started));
+    // One that says hello, and is gone at the next question.
+    let socket = dir.path().join("keeper.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let dying = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut lines = tokio::io::BufReader::new(stream);
+        let mut question = String::new();
+        lines.read_line(&mut question).await.unwrap();
+        let question: Request = serde_json::from_str(&question).unwrap();
+        let hello = Message::Answer {
+            id: question.id,
+            result: Answer::Hello {
+                version: VERSION,
+                pid: 1,
+                boot_id: "b".into(),
+            },
+        };
+        let hello = serde_json::to_string(&hello).unwrap() + "\n";
+        lines.get_mut().write_all(hello.as_bytes()).await.unwrap();
+        lines.read_line(&mut String::new()).await.unwrap();
+        drop(listener);
+        std::fs::remove_file(socket).unwrap();
+    });
+    let mut console = within(BoardConsole::attach(attachment(
+        dir.path(),
+        &board,
+        restart,
+    )))
+    .await
+    .unwrap();
+    dying.await.unwrap();
+    assert_eq!(started.load(Ordering::Relaxed), 1);
+    let _stream = board.accept().await;
+    console.wait_open(Instant::now() + LIMIT).await.unwrap();
 }
