@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::cell::{Again, Cell, Victim};
+use super::odd::{last_cases_of_ours, test_cases};
 use super::{SUITES, perform_all, two_phases};
 use crate::e2e_harness::{Board, Site};
 
@@ -13,6 +14,8 @@ const SEED: &str = "BASALT_CAMPAIGN_SEED";
 const RUNS: usize = 6;
 /// A run without a kill has so many events, about.
 const EVENTS: u64 = 95;
+/// So many more with test cases.
+const CASE_EVENTS: u64 = 30;
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 struct Draw(u64);
@@ -46,6 +49,8 @@ struct Drawn {
     name: String,
     board: Board,
     login: bool,
+    /// A stage of test cases follows the phases.
+    cases: bool,
     kills: Vec<Kill>,
 }
 
@@ -69,6 +74,8 @@ fn draw(seed: u64) -> Vec<Drawn> {
             if draw.below(2) == 0 {
                 board = board.rack("disk_kernel = 'Linux version 5.10.0-disk (a@b) #1 SMP'");
             }
+            let cases = draw.below(2) == 0;
+            let events = EVENTS + if cases { CASE_EVENTS } else { 0 };
             let kills = (0..=draw.below(3))
                 .map(|_| Kill {
                     victim: match draw.below(3) {
@@ -76,7 +83,7 @@ fn draw(seed: u64) -> Vec<Drawn> {
                         1 => Victim::Both,
                         _ => Victim::Run,
                     },
-                    events: 1 + draw.below(EVENTS) as usize,
+                    events: 1 + draw.below(events) as usize,
                     later: Duration::from_micros(draw.below(20_000)),
                     again: match draw.below(2) {
                         0 => Again::Resume,
@@ -88,6 +95,7 @@ fn draw(seed: u64) -> Vec<Drawn> {
                 name,
                 board,
                 login,
+                cases,
                 kills,
             }
         })
@@ -99,6 +107,9 @@ impl Drawn {
         let mut job = two_phases(site.job(&self.name));
         if self.login {
             job = job.boot_line("auto_login: {login_prompt: 'login:', username: root}");
+        }
+        if self.cases {
+            job = test_cases(job);
         }
         let cell = Cell::new(site, &self.name, &job.text());
         let mut running = cell.start();
@@ -124,6 +135,11 @@ impl Drawn {
             finished.code = Some(0);
         }
         let gaps = cell.check(&finished, &SUITES);
+        if self.cases {
+            // Those of our helper are complete whatever the console lost.
+            let ours = last_cases_of_ours(&finished, "2_slow");
+            assert_eq!(ours, (1..=6).collect::<Vec<_>>());
+        }
         let (measured, boots) = cell.counters();
         let again = cell.said_again();
         format!("{done} kills, {boots} boots, {measured} measured, {gaps} gaps{again}")
