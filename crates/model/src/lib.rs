@@ -8,11 +8,17 @@ pub mod failure;
 pub mod id;
 pub mod outcome;
 pub mod result;
+pub mod state;
 pub mod time;
 
 pub use event::{Event, EventBody, ParseEventError};
 pub use failure::{Culprit, Failure, KernelReport, Part};
-pub use id::{BoardName, Epoch, RelayName, RunId, Sha256};
+pub use id::{
+    BoardName, DispatcherName, Epoch, JobId, LeaseId, RelayName, RunId, Sha256, UserName,
+};
 pub use outcome::{CaseOutcome, Health, Outcome, PowerState, Verdict};
 pub use result::CaseResult;
+pub use state::{
+    BoardHealth, BoardState, DispatcherMode, DispatcherState, JobState, LeaseState, Role,
+};
 pub use time::{BootId, BootNanos, Stamp, UtcMicros};

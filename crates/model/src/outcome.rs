@@ -1,7 +1,5 @@
 //! The words in which results are said.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 macro_rules! words {
@@ -13,6 +11,9 @@ macro_rules! words {
         }
 
         impl $type {
+            /// Every word, in the order of the definition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The word as it is written on disk, on the wire and in tables.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -21,14 +22,32 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::str::FromStr for $type {
+            type Err = $crate::outcome::UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($crate::outcome::UnknownWord(text.to_owned())),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 // `pad`, so that tables can align the word.
                 f.pad(self.as_str())
             }
         }
     };
 }
+
+pub(crate) use words;
+
+/// The text is none of the words of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no word of this kind")]
+pub struct UnknownWord(pub String);
 
 words!(
     /// What a latency measurement says (decision D18).
