@@ -234,6 +234,14 @@ impl<'s> Cell<'s> {
         (counter("cyclictest_runs"), counter("power_on"))
     }
 
+    /// Waits until the board itself has begun so many measurements. The board says that it is about
+    /// to begin one before it does, and goes on whoever listens.
+    pub fn wait_measured(&self, count: u64) {
+        until("the board to measure", || {
+            (self.counters().0 >= count).then_some(())
+        });
+    }
+
     /// What must hold after every run that was killed and finished, whenever and however often:
     /// each phase once and as the board measured it, each result once, the console whole but for
     /// gaps on record, the board off. Returns how many gaps.
