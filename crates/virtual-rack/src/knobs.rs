@@ -189,12 +189,30 @@ pub struct LostCycles {
     pub times: Option<u64>,
 }
 
+/// The board stands still, its serial line with it: it says nothing and takes nothing in. Ended by clearing
+/// the knob or by setting another one; acts once a power-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// Right after it has said this text since the knob was set.
+    pub after: String,
+    /// For so manieth time, from 1.
+    #[serde(default = "first")]
+    pub nth: u64,
+}
+
+fn first() -> u64 {
+    1
+}
+
 /// Everything that can be set; absent knobs are off.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Knobs {
     /// Stops at a stage.
     pub hang: Option<Hang>,
+    /// Stands still for a while.
+    pub hold: Option<Hold>,
     /// Panics at a stage.
     pub panic: Option<Panic>,
     /// Reboots in the middle of a measurement.

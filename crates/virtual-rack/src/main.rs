@@ -55,7 +55,8 @@ Knobs (each may have \"times\": N, then it wears off; null clears it):
   reboot_mid_run {}            other_kernel {version, at: boot|power}      drop_output, drop_input {probability, seed}
   printk {every, after, text}  relay {mode: refuse|refuse-connection|lie|stuck, only: on|off}
   no_tftp {}                   console_gone {}           load_dies {after_ms}
-  truncate_json {}             spike {us}                lost_cycles {share}";
+  truncate_json {}             spike {us}                lost_cycles {share}
+  hold {after, nth}: the board stands still once it has said this, until the knob is cleared or another is set";
 
 /// Virtual boards behind real relay, serial and network protocols.
 #[derive(Parser)]

@@ -1,10 +1,13 @@
 //! The board's side of its serial port: lines out, bytes in, and kernel lines that get in between.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 
 use tokio::sync::mpsc;
 
-use crate::board::Board;
+use crate::{board::Board, knobs::Hold};
 
 /// Control-C.
 pub const INTERRUPT: u8 = 3;
@@ -19,6 +22,43 @@ pub struct Console {
     column: u64,
     tail: Vec<u8>,
     printks: u64,
+    holding: Mutex<Holding>,
+}
+
+/// How far the knob `hold` has come since it was set.
+#[derive(Default)]
+struct Holding {
+    knob: Option<Hold>,
+    /// The last bytes that were said.
+    tail: VecDeque<u8>,
+    times: u64,
+}
+
+impl Holding {
+    /// Behind which of these bytes the board stands still.
+    fn place(&mut self, knob: Option<Hold>, bytes: &[u8]) -> Option<usize> {
+        if self.knob != knob {
+            *self = Holding {
+                knob,
+                ..Holding::default()
+            };
+        }
+        let knob = self.knob.as_ref()?;
+        let text = knob.after.as_bytes();
+        for (at, &byte) in bytes.iter().enumerate() {
+            self.tail.push_back(byte);
+            if self.tail.len() > text.len() {
+                self.tail.pop_front();
+            }
+            if self.tail.iter().eq(text) {
+                self.times += 1;
+                if self.times == knob.nth {
+                    return Some(at + 1);
+                }
+            }
+        }
+        None
+    }
 }
 
 impl Console {
@@ -31,12 +71,40 @@ impl Console {
             column: 0,
             tail: Vec::new(),
             printks: 0,
+            holding: Mutex::default(),
         }
     }
 
     /// Says these bytes.
     pub async fn send(&self, bytes: &[u8]) {
-        self.board.port.send(bytes).await;
+        let mut rest = bytes;
+        while let Some((place, knob)) = self.hold(rest) {
+            let (said, later) = rest.split_at(place);
+            self.board.port.send(said).await;
+            self.stand_still(&knob).await;
+            rest = later;
+        }
+        self.board.port.send(rest).await;
+    }
+
+    /// Behind which of these bytes the board stands still, and for the sake of which knob.
+    fn hold(&self, bytes: &[u8]) -> Option<(usize, Hold)> {
+        let knob = self.board.knobs.current().hold;
+        let mut holding = self.holding.lock().expect("nothing panics while it looks");
+        let place = holding.place(knob.clone(), bytes)?;
+        Some((place, knob?))
+    }
+
+    /// Waits until the knob is cleared or another one is set.
+    async fn stand_still(&self, knob: &Hold) {
+        let mut changes = self.board.knobs.watch();
+        self.board.knobs.count("hold");
+        self.board.fired("hold");
+        while self.board.knobs.current().hold.as_ref() == Some(knob) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Says a text; line ends become CR LF.

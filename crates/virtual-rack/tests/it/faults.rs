@@ -60,6 +60,36 @@ fn a_board_hangs_where_it_is_told_until_its_power_is_cut() {
 }
 
 #[test]
+fn a_board_that_is_held_says_and_does_nothing_until_it_is_let_go() {
+    let tftp = TftpServer::start();
+    let rack = rack(&tftp);
+    let mut console = Console::attach(&rack, "b");
+    rack.power("b", true);
+    console.reach_prompt();
+    // The second time: the first is the echo.
+    rack.knobs("b", r#"{"hold":{"after":"half","nth":2}}"#);
+    console.type_text("echo half-way; reset\r");
+    let held = |times: u64| {
+        until("the hold", || {
+            (rack.fired("b", "hold") == times).then_some(())
+        })
+    };
+    held(1);
+    console.expect("\nhalf");
+    let said = || String::from_utf8(rack.logged("b", "tx", "tcp")).unwrap();
+    assert!(said().ends_with("\nhalf"), "{}", said());
+    assert_eq!(rack.counter("b", "boots"), 1);
+    // Another hold lets go of the first.
+    rack.knobs("b", r#"{"hold":{"after":"resetting"}}"#);
+    held(2);
+    assert!(said().ends_with("\nhalf-way\r\nresetting"), "{}", said());
+    assert_eq!(rack.counter("b", "boots"), 1);
+    rack.knobs("b", r#"{"hold":null}"#);
+    console.reach_prompt();
+    assert_eq!(rack.counter("b", "boots"), 2);
+}
+
+#[test]
 fn a_tftp_server_that_does_not_answer_is_given_up_as_u_boot_does() {
     let tftp = TftpServer::start();
     let rack = rack(&tftp);
