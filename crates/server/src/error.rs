@@ -1,0 +1,99 @@
+//! Why a use case did not do what it was asked for. What HTTP says to it is decided in one place,
+//! [`crate::http`].
+
+use crate::authorize::Forbidden;
+
+/// Why a use case did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum UseCaseError {
+    /// He who asks may not.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is no such thing, or not any more.
+    #[error("there is no {what} {name}")]
+    NotFound {
+        /// `job`, `run`, `board`, ….
+        what: &'static str,
+        /// Its name or number.
+        name: String,
+    },
+    /// What was handed in has mistakes in its own text.
+    #[error("{message}")]
+    Invalid {
+        /// How many, of what.
+        message: String,
+        /// Each with its place.
+        diagnostics: Vec<Mistake>,
+    },
+    /// A parameter makes no sense.
+    #[error("{message}")]
+    BadRequest {
+        /// Which, and why.
+        message: String,
+        /// What to do instead, where that is known.
+        hint: Option<String>,
+    },
+    /// It cannot be done as things stand.
+    #[error("{message}")]
+    Conflict {
+        /// Why.
+        message: String,
+        /// What to do first, where that is known.
+        hint: Option<String>,
+    },
+    /// The store cannot be reached now; asking again later may help.
+    #[error("{message}")]
+    Unavailable {
+        /// What is away.
+        message: String,
+    },
+    /// A bug, or a store whose content makes no sense.
+    #[error("{message}")]
+    Internal {
+        /// What went wrong, for the log; not shown to clients.
+        message: String,
+    },
+}
+
+/// One mistake in a text that was handed in. Lines and columns count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file, as the text's owner calls it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// `true` if the text is refused for it.
+    pub error: bool,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl UseCaseError {
+    /// There is no `what` called `name`.
+    pub fn not_found(what: &'static str, name: impl ToString) -> Self {
+        Self::NotFound {
+            what,
+            name: name.to_string(),
+        }
+    }
+
+    /// A parameter makes no sense.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::BadRequest {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// It cannot be done as things stand.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::Conflict {
+            message: message.into(),
+            hint: None,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The server: use cases with authorization, the queue's grants, the dispatchers' link, and on top
+//! of them the HTTP API and the pages.
+//!
+//! - [`actor`], [`authorize`]: who asks, and whether he may. Every use case asks first.
+//! - [`app`]: what everything in the process shares.
+//! - [`use_case`]: what can be asked of a lab, as plain values; REST and pages show the same.
+//! - [`hub`]: wakes those who follow a log or the feed. What happened is read from the store.
+//! - [`http`], [`pages`], [`outbox`]: the faces, and what is told to others.
+//!
+//! Not done here: access to hardware (`dispatcher`), SQL (`store`), the choice of boards
+//! (`scheduler`), starting processes and reading configuration files (`basalt`).
+
+pub mod actor;
+pub mod app;
+pub mod authorize;
+pub mod config;
+mod entrance;
+pub mod error;
+pub mod http;
+pub mod hub;
+pub mod outbox;
+pub mod pages;
+mod running;
+pub mod use_case;
+
+pub use actor::Actor;
+pub use app::App;
+pub use authorize::{Action, Forbidden, authorize};
+pub use config::{Limits, ServerConfig, StopMode, TcpEntrance, UnsafeLimits};
+pub use entrance::Peer;
+pub use error::UseCaseError;
+pub use hub::Hub;
+pub use running::{RunningServer, Server, StartError};
