@@ -86,8 +86,8 @@ impl Reading {
             &job.definition,
             job.sha256,
             board,
-            relay_of(lab, board),
-            &lab.dispatcher,
+            lab.relay_of(board),
+            lab.dispatcher_of(board),
             &mut self.diagnostics,
         )
     }
@@ -155,16 +155,6 @@ pub fn board<'l>(lab: &'l Lab, name: &str) -> anyhow::Result<&'l BoardProfile> {
         "the lab `{}` has no board `{name}`; {hint}",
         lab.name
     )))
-}
-
-/// The relay that switches a board.
-pub fn relay_of<'l>(lab: &'l Lab, board: &BoardProfile) -> &'l Relay {
-    let relay = lab
-        .relays
-        .iter()
-        .find(|relay| relay.name == board.power.relay);
-    // The reader refuses a lab in which a board names a relay that is not there.
-    relay.unwrap_or_else(|| unreachable!("relay {} was checked", board.power.relay))
 }
 
 /// A board's console as the keeper knows it.

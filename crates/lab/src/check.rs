@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use basalt_yaml::{Diagnostics, Span};
 
 use crate::board::{BoardFile, Line};
-use crate::profile::DispatcherProfile;
-use crate::relay::RelayFile;
-use crate::scalar::{place, suggestion};
+use crate::dispatcher::DispatcherFile;
+use crate::profile::{DEFAULT_DISPATCHER, DispatcherProfile};
+use crate::relay::{Port, RelayFile};
+use crate::scalar::{Placed, place, suggestion};
 
 /// Remembers who was first to use a thing.
 struct Taken<K> {
@@ -42,31 +43,46 @@ impl<K: Eq + Hash> Taken<K> {
     }
 }
 
-/// Two relays, or two boards, with the same name.
-pub(crate) fn names(relays: &[RelayFile], boards: &[BoardFile], diagnostics: &mut Diagnostics) {
+/// Two dispatchers, relays or boards with the same name.
+pub(crate) fn names(
+    dispatchers: &[DispatcherFile],
+    relays: &[RelayFile],
+    boards: &[BoardFile],
+    diagnostics: &mut Diagnostics,
+) {
+    let dispatchers = dispatchers.iter().map(|one| &one.name);
+    unique("another dispatcher", dispatchers, diagnostics);
+    let relays = relays.iter().map(|one| &one.name);
+    unique("another relay", relays, diagnostics);
+    let boards = boards.iter().map(|one| &one.name);
+    unique("another board", boards, diagnostics);
+}
+
+fn unique<'f>(
+    user: &str,
+    names: impl Iterator<Item = &'f Placed<String>>,
+    diagnostics: &mut Diagnostics,
+) {
     let mut taken = Taken::new();
-    for relay in relays {
-        let (name, span) = &relay.name;
+    for (name, span) in names {
         let what = format!("the name `{name}`");
-        taken.take(
-            name.clone(),
-            "another relay".to_owned(),
-            *span,
-            &what,
-            diagnostics,
-        );
+        taken.take(name.clone(), user.to_owned(), *span, &what, diagnostics);
     }
-    let mut taken = Taken::new();
-    for board in boards {
-        let (name, span) = &board.name;
-        let what = format!("the name `{name}`");
-        taken.take(
-            name.clone(),
-            "another board".to_owned(),
-            *span,
-            &what,
-            diagnostics,
-        );
+}
+
+/// A relay's dispatcher must exist.
+pub(crate) fn dispatchers(
+    dispatchers: &[DispatcherFile],
+    relays: &[RelayFile],
+    diagnostics: &mut Diagnostics,
+) {
+    let known = || dispatchers.iter().map(|one| one.name.0.as_str());
+    for (dispatcher, span) in relays.iter().filter_map(|relay| relay.dispatcher.as_ref()) {
+        if !known().any(|name| name == dispatcher) {
+            diagnostics
+                .error(*span, format!("there is no dispatcher `{dispatcher}`"))
+                .with_hint(suggestion(dispatcher, known()));
+        }
     }
 }
 
@@ -94,50 +110,160 @@ pub(crate) fn outlets(boards: &[BoardFile], diagnostics: &mut Diagnostics) {
     }
 }
 
-/// A console or serial port has one user, board or relay (decision D10).
-pub(crate) fn ports(relays: &[RelayFile], boards: &[BoardFile], diagnostics: &mut Diagnostics) {
-    let mut taken = Taken::new();
-    for relay in relays {
-        if let Some((path, span)) = &relay.port {
-            let user = format!("relay `{}`", relay.name.0);
-            taken.take(path.clone(), user, *span, &format!("`{path}`"), diagnostics);
+/// Whose hosts and networks the names in relays and boards mean.
+///
+/// A serial port and a loopback address mean something else on every dispatcher's host. Any other
+/// address means the same for all, except for dispatchers that have the same address themselves:
+/// they must be in networks apart, and so is all that they talk to.
+pub(crate) struct Hosts<'f> {
+    default: &'f str,
+    dispatchers: HashMap<&'f str, Option<&'f DispatcherProfile>>,
+    /// Which dispatcher each relay belongs to, where it says so.
+    relays: HashMap<&'f str, &'f str>,
+}
+
+impl<'f> Hosts<'f> {
+    pub fn new(
+        default: Option<&'f str>,
+        dispatchers: &'f [DispatcherFile],
+        relays: &'f [RelayFile],
+    ) -> Self {
+        Self {
+            default: default.unwrap_or(DEFAULT_DISPATCHER),
+            dispatchers: dispatchers
+                .iter()
+                .map(|one| (one.name.0.as_str(), one.profile.as_ref()))
+                .collect(),
+            relays: relays
+                .iter()
+                .filter_map(|relay| {
+                    let (dispatcher, _) = relay.dispatcher.as_ref()?;
+                    Some((relay.name.0.as_str(), dispatcher.as_str()))
+                })
+                .collect(),
         }
     }
-    for board in boards {
-        if let Some((line, span)) = &board.console {
-            let port = match line {
-                Line::Tcp { host, port } => format!("{host}:{port}"),
-                Line::Serial { path } => path.to_string_lossy().into_owned(),
-            };
-            let user = format!("board `{}`", board.name.0);
-            let what = format!("the console `{port}`");
-            taken.take(port, user, *span, &what, diagnostics);
+
+    fn of_relay(&self, relay: &RelayFile) -> &'f str {
+        self.named(&relay.name.0)
+    }
+
+    fn of_board(&self, board: &BoardFile) -> &'f str {
+        match &board.relay {
+            Some((relay, _)) => self.named(relay),
+            None => self.default,
+        }
+    }
+
+    fn named(&self, relay: &str) -> &'f str {
+        self.relays.get(relay).copied().unwrap_or(self.default)
+    }
+
+    fn profile(&self, dispatcher: &str) -> Option<&'f DispatcherProfile> {
+        self.dispatchers.get(dispatcher).copied().flatten()
+    }
+
+    /// The network that a dispatcher's boards and devices are in: its own name where its network is
+    /// known to be apart from the others'.
+    fn network(&self, dispatcher: &'f str) -> Option<&'f str> {
+        let address = self.profile(dispatcher)?.address;
+        self.dispatchers
+            .iter()
+            .any(|(name, other)| {
+                *name != dispatcher && other.is_some_and(|other| other.address == address)
+            })
+            .then_some(dispatcher)
+    }
+
+    /// The same for what stands at `host`.
+    fn network_of(&self, host: &str, dispatcher: &'f str) -> Option<&'f str> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let is_loopback = host == "localhost"
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        match is_loopback {
+            true => Some(dispatcher),
+            false => self.network(dispatcher),
         }
     }
 }
 
-/// MAC and IP addresses are a board's own, and the dispatcher can be reached from them.
-pub(crate) fn addresses(
-    dispatcher: Option<&DispatcherProfile>,
+/// A console, a serial port or a relay has one user, board or relay (decision D10).
+pub(crate) fn ports(
+    hosts: &Hosts<'_>,
+    relays: &[RelayFile],
     boards: &[BoardFile],
     diagnostics: &mut Diagnostics,
 ) {
+    let mut taken = Taken::new();
+    for relay in relays {
+        if let Some((port, span)) = &relay.port {
+            let dispatcher = hosts.of_relay(relay);
+            let (key, text) = match port {
+                Port::Serial(path) => ((Some(dispatcher), path.clone()), path),
+                Port::Http(url) => {
+                    let (host, port) = host_and_port(url);
+                    let network = hosts.network_of(host, dispatcher);
+                    ((network, format!("{host}:{port}")), url)
+                }
+            };
+            let user = format!("relay `{}`", relay.name.0);
+            taken.take(key, user, *span, &format!("`{text}`"), diagnostics);
+        }
+    }
+    for board in boards {
+        if let Some((line, span)) = &board.console {
+            let dispatcher = hosts.of_board(board);
+            let (network, port) = match line {
+                Line::Tcp { host, port } => {
+                    let network = hosts.network_of(host, dispatcher);
+                    (network, format!("{host}:{port}"))
+                }
+                Line::Serial { path } => (Some(dispatcher), path.to_string_lossy().into_owned()),
+            };
+            let user = format!("board `{}`", board.name.0);
+            let what = format!("the console `{port}`");
+            taken.take((network, port), user, *span, &what, diagnostics);
+        }
+    }
+}
+
+/// The host, with the brackets of an IPv6 address, and the port of `http://host[:port]`.
+fn host_and_port(url: &str) -> (&str, &str) {
+    let place = url.split_once("://").map_or(url, |(_, rest)| rest);
+    match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (place, "80"),
+    }
+}
+
+/// MAC and IP addresses are a board's own, and its dispatcher can be reached from them.
+pub(crate) fn addresses(hosts: &Hosts<'_>, boards: &[BoardFile], diagnostics: &mut Diagnostics) {
     let (mut macs, mut addresses) = (Taken::new(), Taken::new());
     for board in boards {
         let Some(network) = &board.network else {
             continue;
         };
+        let dispatcher = hosts.of_board(board);
+        let apart = hosts.network(dispatcher);
         let user = format!("board `{}`", board.name.0);
         if let Some((mac, span)) = &network.mac {
             let what = format!("the MAC address {mac}");
-            macs.take(mac.clone(), user.clone(), *span, &what, diagnostics);
+            macs.take(
+                (apart, mac.clone()),
+                user.clone(),
+                *span,
+                &what,
+                diagnostics,
+            );
         }
         let Some(((address, prefix), span)) = &network.address else {
             continue;
         };
         let what = format!("the address {address}");
-        addresses.take(*address, user, *span, &what, diagnostics);
-        let Some(dispatcher) = dispatcher else {
+        addresses.take((apart, *address), user, *span, &what, diagnostics);
+        let Some(dispatcher) = hosts.profile(dispatcher) else {
             continue;
         };
         if *address == dispatcher.address {

@@ -12,8 +12,10 @@ pub struct LabFile {
 /// What a file of a lab holds, by its path below the lab's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// `lab.yaml`: the lab's name and dispatcher.
+    /// `lab.yaml`: the lab's name and default dispatcher.
     Lab,
+    /// `dispatchers/*.yaml`.
+    Dispatcher,
     /// `relays/*.yaml`.
     Relay,
     /// `boards/*.yaml`.
@@ -27,7 +29,8 @@ impl FileKind {
     pub const LAB: &str = "lab.yaml";
 
     /// The directories whose `*.yaml` belong to a lab (not those in directories below them).
-    pub const DIRECTORIES: [(&str, Self); 3] = [
+    pub const DIRECTORIES: [(&str, Self); 4] = [
+        ("dispatchers", Self::Dispatcher),
         ("relays", Self::Relay),
         ("boards", Self::Board),
         ("device-types", Self::DeviceType),
@@ -54,6 +57,10 @@ mod tests {
     #[test]
     fn the_files_of_a_lab_are_known_by_their_paths() {
         assert_eq!(FileKind::of("lab.yaml"), Some(FileKind::Lab));
+        assert_eq!(
+            FileKind::of("dispatchers/east.yaml"),
+            Some(FileKind::Dispatcher)
+        );
         assert_eq!(FileKind::of("relays/rack.yaml"), Some(FileKind::Relay));
         assert_eq!(FileKind::of("boards/a.yaml"), Some(FileKind::Board));
         assert_eq!(

@@ -1,8 +1,8 @@
 //! The lab's own files (boards, types, relays), handed in as texts, read into a [`profile::Lab`].
 //!
 //! [`read()`] reads all files of a lab at once and collects every mistake at its place. A lab is
-//! `lab.yaml`, `relays/*.yaml`, `boards/*.yaml` and `device-types/*.yaml` ([`FileKind`]); board
-//! types that come with Basalt are in [`builtin`] and may be extended by a lab's own.
+//! `lab.yaml`, `dispatchers/*.yaml`, `relays/*.yaml`, `boards/*.yaml` and `device-types/*.yaml`
+//! ([`FileKind`]); board types that come with Basalt are in [`builtin`] and may be extended by a lab's own.
 //!
 //! What each key means stands in the examples under `lab-config/` and `device-types/`; what it
 //! becomes, in [`profile`].
@@ -12,6 +12,7 @@
 mod board;
 pub mod builtin;
 mod check;
+mod dispatcher;
 mod file;
 mod inherit;
 mod lab_file;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use basalt_model::{BoardName, RelayName};
+use basalt_model::{BoardName, DispatcherName, RelayName};
 use serde::{Deserialize, Serialize};
 
 /// One lab, read from its directory.
@@ -12,17 +12,85 @@ use serde::{Deserialize, Serialize};
 pub struct Lab {
     /// Its name: `[a-z0-9][a-z0-9-]*`. Names the state directory.
     pub name: String,
-    /// The one dispatcher of a lab without a server.
-    pub dispatcher: DispatcherProfile,
-    /// Every relay.
+    /// The dispatcher of `lab.yaml`: it has every relay that names no other.
+    pub default_dispatcher: DispatcherName,
+    /// Every dispatcher, in the order of their names.
+    pub dispatchers: Vec<DispatcherProfile>,
+    /// Every relay, in the order of their names.
     pub relays: Vec<Relay>,
     /// Every board, with everything that its type gives it, in the order of their names.
     pub boards: Vec<BoardProfile>,
 }
 
-/// How the host serves boards.
+impl Lab {
+    /// The dispatcher of a name.
+    pub fn dispatcher(&self, name: &DispatcherName) -> Option<&DispatcherProfile> {
+        self.dispatchers.iter().find(|one| one.name == *name)
+    }
+
+    /// The relay of a name.
+    pub fn relay(&self, name: &RelayName) -> Option<&Relay> {
+        self.relays.iter().find(|one| one.name == *name)
+    }
+
+    /// The board of a name.
+    pub fn board(&self, name: &BoardName) -> Option<&BoardProfile> {
+        self.boards.iter().find(|one| one.name == *name)
+    }
+
+    /// The relay that switches a board.
+    ///
+    /// # Panics
+    /// The board is none of this lab's: the reader gives no board whose relay is missing.
+    pub fn relay_of(&self, board: &BoardProfile) -> &Relay {
+        self.relay(&board.power.relay)
+            .unwrap_or_else(|| panic!("relay {} is none of this lab's", board.power.relay))
+    }
+
+    /// The dispatcher that serves a board: its relay's (decision D10).
+    ///
+    /// # Panics
+    /// As [`Lab::relay_of`].
+    pub fn dispatcher_of(&self, board: &BoardProfile) -> &DispatcherProfile {
+        let name = &self.relay_of(board).dispatcher;
+        self.dispatcher(name)
+            .unwrap_or_else(|| panic!("dispatcher {name} is none of this lab's"))
+    }
+
+    /// The boards that a dispatcher serves, in the order of their names.
+    pub fn boards_of<'l>(
+        &'l self,
+        dispatcher: &'l DispatcherName,
+    ) -> impl Iterator<Item = &'l BoardProfile> {
+        self.boards
+            .iter()
+            .filter(move |board| self.relay_of(board).dispatcher == *dispatcher)
+    }
+}
+
+/// The name of a dispatcher whose file gives it none, and of those in plans that were made before
+/// dispatchers had names.
+pub const DEFAULT_DISPATCHER: &str = "main";
+
+fn default_dispatcher() -> DispatcherName {
+    DispatcherName::new(DEFAULT_DISPATCHER)
+}
+
+/// Left out, so that a plan from before is written again as it was read: a run that is resumed
+/// compares the two.
+fn is_default_dispatcher(name: &DispatcherName) -> bool {
+    name.as_str() == DEFAULT_DISPATCHER
+}
+
+/// How a dispatcher's host serves boards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DispatcherProfile {
+    /// Its name in the lab.
+    #[serde(
+        default = "default_dispatcher",
+        skip_serializing_if = "is_default_dispatcher"
+    )]
+    pub name: DispatcherName,
     /// The host's address as boards see it.
     pub address: Ipv4Addr,
     /// Where TFTP listens. Real boot loaders ask port 69.
@@ -40,6 +108,12 @@ pub struct DispatcherProfile {
 pub struct Relay {
     /// Its name in the lab.
     pub name: RelayName,
+    /// The one dispatcher that asks it (decision D10).
+    #[serde(
+        default = "default_dispatcher",
+        skip_serializing_if = "is_default_dispatcher"
+    )]
+    pub dispatcher: DispatcherName,
     /// How it is asked.
     pub driver: RelayDriver,
     /// How long one exchange may take.

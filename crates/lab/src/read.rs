@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 
-use basalt_model::{BoardName, RelayName};
+use basalt_model::{BoardName, DispatcherName, RelayName};
 use basalt_yaml::{Diagnostics, Node, Span, parse_file};
 
 use crate::board::{self, BoardFile, Line};
-use crate::check;
+use crate::check::{self, Hosts};
+use crate::dispatcher::{self, DispatcherFile};
 use crate::file::{FileKind, LabFile};
 use crate::inherit::{self, Types};
 use crate::lab_file::{self, LabHead};
 use crate::profile::{
-    BoardProfile, ConsoleProfile, ConsoleSource, Lab, NetworkProfile, PowerProfile, ShellProfile,
-    UBootProfile,
+    BoardProfile, ConsoleProfile, ConsoleSource, DispatcherProfile, Lab, NetworkProfile,
+    PowerProfile, Relay, ShellProfile, UBootProfile,
 };
 use crate::relay::{self, RelayFile};
 use crate::scalar::suggestion;
@@ -34,17 +35,26 @@ pub fn read(files: &[LabFile], builtin: &[LabFile], diagnostics: &mut Diagnostic
     let types = Types::new(builtin, own, diagnostics);
     let types_are_good = diagnostics.error_count() == errors_before;
     let head = read_head(files, diagnostics);
+    let dispatchers = of_kind(files, FileKind::Dispatcher);
+    let (dispatchers, dispatchers_whole) = read_each(dispatchers, dispatcher::read, diagnostics);
     let relays = of_kind(files, FileKind::Relay);
     let (relays, relays_whole) = read_each(relays, relay::read, diagnostics);
     let (boards, _) = read_each(of_kind(files, FileKind::Board), board::read, diagnostics);
 
-    check::names(&relays, &boards, diagnostics);
+    let dispatchers_whole = dispatchers_whole && head.dispatcher.is_some();
+    let default_dispatcher = head.dispatcher.as_ref().map(|one| one.name.0.clone());
+    let dispatchers: Vec<DispatcherFile> = head.dispatcher.into_iter().chain(dispatchers).collect();
+    check::names(&dispatchers, &relays, &boards, diagnostics);
+    if dispatchers_whole {
+        check::dispatchers(&dispatchers, &relays, diagnostics);
+    }
     if relays_whole {
         check::relays(&relays, &boards, diagnostics);
     }
     check::outlets(&boards, diagnostics);
-    check::ports(&relays, &boards, diagnostics);
-    check::addresses(head.dispatcher.as_ref(), &boards, diagnostics);
+    let hosts = Hosts::new(default_dispatcher.as_deref(), &dispatchers, &relays);
+    check::ports(&hosts, &relays, &boards, diagnostics);
+    check::addresses(&hosts, &boards, diagnostics);
     let mut profiles: Vec<BoardProfile> = Assembly {
         types: &types,
         all_types_known: builtin_whole && own_whole,
@@ -53,21 +63,37 @@ pub fn read(files: &[LabFile], builtin: &[LabFile], diagnostics: &mut Diagnostic
     }
     .boards(boards, diagnostics);
     profiles.sort_by(|one, other| one.name.cmp(&other.name));
+    let default_dispatcher = default_dispatcher.map(DispatcherName::new);
     let mut relays: Vec<_> = relays
         .into_iter()
-        .filter_map(|file: RelayFile| file.relay)
+        .filter_map(|file| relay(file, default_dispatcher.as_ref()))
         .collect();
     relays.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut dispatchers: Vec<DispatcherProfile> = dispatchers
+        .into_iter()
+        .filter_map(|file| file.profile)
+        .collect();
+    dispatchers.sort_by(|one, other| one.name.cmp(&other.name));
 
     if diagnostics.error_count() > errors_before {
         return None;
     }
     Some(Lab {
         name: head.name?,
-        dispatcher: head.dispatcher?,
+        default_dispatcher: default_dispatcher?,
+        dispatchers,
         relays,
         boards: profiles,
     })
+}
+
+/// A relay with its dispatcher, which is the lab's where its file names none.
+fn relay(file: RelayFile, default_dispatcher: Option<&DispatcherName>) -> Option<Relay> {
+    let mut relay = file.relay?;
+    if let (None, Some(default)) = (&file.dispatcher, default_dispatcher) {
+        relay.dispatcher = default.clone();
+    }
+    Some(relay)
 }
 
 /// The files of one kind by their paths, so that the order of a directory does not matter.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use basalt_model::RelayName;
+use basalt_model::{DispatcherName, RelayName};
 use basalt_yaml::{MapReader, Node, Unknown};
 
-use crate::profile::{Relay, RelayDriver};
+use crate::profile::{DEFAULT_DISPATCHER, Relay, RelayDriver};
 use crate::scalar::{self, Placed};
 
 /// How long one exchange may take where the file says nothing: a plug on a busy wireless network
@@ -18,10 +18,19 @@ const LCUS_BAUD: u32 = 9600;
 /// A relay's file, as far as it could be read.
 pub(crate) struct RelayFile {
     pub name: Placed<String>,
+    /// The dispatcher that it names; `None` where it leaves that to the lab.
+    pub dispatcher: Option<Placed<String>>,
     /// `None` after a mistake that is already reported.
     pub relay: Option<Relay>,
-    /// The serial port that it occupies.
-    pub port: Option<Placed<String>>,
+    /// What it occupies: a serial port of its dispatcher's host, or the place of a device.
+    pub port: Option<Placed<Port>>,
+}
+
+/// What only one relay may speak to.
+pub(crate) enum Port {
+    Serial(String),
+    /// `http://host[:port]`.
+    Http(String),
 }
 
 #[derive(Clone, Copy)]
@@ -34,6 +43,7 @@ pub(crate) fn read(node: &Node, diagnostics: &mut basalt_yaml::Diagnostics) -> O
     let mut reader = MapReader::new(node, "the relay", diagnostics)?;
     reader.version(&[1]);
     let name = scalar::name(reader.required("name"));
+    let dispatcher = scalar::name(reader.optional("dispatcher"));
     let timeout = reader
         .optional("timeout")
         .duration_within(Duration::from_millis(10)..=Duration::from_secs(300))
@@ -44,9 +54,12 @@ pub(crate) fn read(node: &Node, diagnostics: &mut basalt_yaml::Diagnostics) -> O
     let mut port = None;
     let driver = match kind {
         Some(Driver::Tasmota) => {
-            let url = scalar::http_url(reader.required("url"));
+            let url = reader.required("url").spanned(scalar::http_url);
             let credentials = credentials(&mut reader);
-            url.map(|url| RelayDriver::Tasmota { url, credentials })
+            url.map(|(url, span)| {
+                port = Some((Port::Http(url.clone()), span));
+                RelayDriver::Tasmota { url, credentials }
+            })
         }
         Some(Driver::Lcus) => {
             let path = reader.required("path").spanned(scalar::path);
@@ -56,7 +69,7 @@ pub(crate) fn read(node: &Node, diagnostics: &mut basalt_yaml::Diagnostics) -> O
                 .and_then(|baud| u32::try_from(baud).ok())
                 .unwrap_or(LCUS_BAUD);
             path.map(|(path, span)| {
-                port = Some((path.to_string_lossy().into_owned(), span));
+                port = Some((Port::Serial(path.to_string_lossy().into_owned()), span));
                 RelayDriver::Lcus { path, baud }
             })
         }
@@ -73,10 +86,17 @@ pub(crate) fn read(node: &Node, diagnostics: &mut basalt_yaml::Diagnostics) -> O
     Some(RelayFile {
         relay: driver.map(|driver| Relay {
             name: RelayName::new(&name.0),
+            // The lab's default is known once all files are read.
+            dispatcher: DispatcherName::new(
+                dispatcher
+                    .as_ref()
+                    .map_or(DEFAULT_DISPATCHER, |(name, _)| name),
+            ),
             driver,
             timeout,
         }),
         name,
+        dispatcher,
         port,
     })
 }

@@ -293,6 +293,8 @@ fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> HostEr
 
 #[cfg(test)]
 mod tests {
+    use basalt_model::DispatcherName;
+
     use super::*;
 
     #[test]
@@ -314,6 +316,7 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let relay = |name: &str, url: &str| Relay {
             name: RelayName::new(name),
+            dispatcher: DispatcherName::new("main"),
             driver: RelayDriver::Tasmota {
                 url: url.into(),
                 credentials: None,

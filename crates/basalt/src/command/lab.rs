@@ -1,7 +1,7 @@
 //! `basalt lab check`.
 
 use basalt_lab::Lab;
-use basalt_lab::profile::{BoardProfile, ConsoleSource, Relay, RelayDriver};
+use basalt_lab::profile::{BoardProfile, ConsoleSource, DispatcherProfile, Relay, RelayDriver};
 
 use crate::arguments::LabCheckArguments;
 use crate::exit::Exit;
@@ -37,15 +37,27 @@ pub fn check(arguments: &LabCheckArguments, terminal: Terminal) -> anyhow::Resul
 }
 
 fn summary(lab: &Lab, terminal: &Terminal) -> String {
-    let dispatcher = &lab.dispatcher;
     let mut text = format!(
-        "{} lab {}: serves boards as {} (TFTP {}, NFS {})\n\n",
+        "{} lab {}",
         terminal.paint(Ink::Good, "✔"),
         terminal.paint(Ink::Strong, &lab.name),
-        dispatcher.address,
-        dispatcher.tftp_listen,
-        dispatcher.nfs_listen,
     );
+    match lab.dispatchers.as_slice() {
+        [dispatcher] => text.push_str(&format!(
+            ": serves boards as {} (TFTP {}, NFS {})\n\n",
+            dispatcher.address, dispatcher.tftp_listen, dispatcher.nfs_listen,
+        )),
+        dispatchers => {
+            text.push_str("\n\n");
+            let rows = dispatchers
+                .iter()
+                .map(|dispatcher| dispatcher_row(lab, dispatcher))
+                .collect();
+            let heads = ["dispatcher", "serves as", "TFTP", "NFS", "boards"];
+            text.push_str(&columns(&heads, rows, terminal));
+            text.push('\n');
+        }
+    }
     let boards = lab.boards.iter().map(board_row).collect();
     let heads = [
         "board",
@@ -68,6 +80,20 @@ fn summary(lab: &Lab, terminal: &Terminal) -> String {
         terminal,
     ));
     text
+}
+
+fn dispatcher_row(lab: &Lab, dispatcher: &DispatcherProfile) -> Vec<String> {
+    let boards: Vec<&str> = lab
+        .boards_of(&dispatcher.name)
+        .map(|board| board.name.as_str())
+        .collect();
+    vec![
+        dispatcher.name.to_string(),
+        dispatcher.address.to_string(),
+        dispatcher.tftp_listen.to_string(),
+        dispatcher.nfs_listen.to_string(),
+        boards.join(", "),
+    ]
 }
 
 fn board_row(board: &BoardProfile) -> Vec<String> {

@@ -21,10 +21,7 @@ pub async fn perform(
     let lab = laboratory::open(&arguments.lab.lab, &terminal)?;
     let board = laboratory::board(&lab, &arguments.board)?;
     let host = state::open(state, &lab.name)?;
-    let relay = RelayHandle::spawn(
-        laboratory::relay_of(&lab, board),
-        &host.path().join("boards"),
-    );
+    let relay = RelayHandle::spawn(lab.relay_of(board), &host.path().join("boards"));
     let outlet = board.power.outlet;
     let result = if arguments.what == PowerVerb::Read {
         relay.read(outlet).await
@@ -32,7 +29,7 @@ pub async fn perform(
         let now = Clock::system().now().utc;
         let lock = host
             .take(&board.name, &wording::who("basalt power"), now)?
-            .with_outlet(laboratory::relay_of(&lab, board), outlet)?;
+            .with_outlet(lab.relay_of(board), outlet)?;
         // Whoever comes back to this board must know that it is not as he left it.
         lock.grant()?;
         let switching = async {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use basalt_lab::profile::{Relay, RelayDriver};
-use basalt_model::{BoardName, RelayName, UtcMicros};
+use basalt_model::{BoardName, DispatcherName, RelayName, UtcMicros};
 use basalt_runner::host::HostState;
 
 use crate::support::{Lab, said};
@@ -79,6 +79,7 @@ fn an_outlet_that_another_lab_or_account_has_is_not_switched() {
     let elsewhere = tempfile::tempdir().unwrap();
     let relay = Relay {
         name: RelayName::new("theirs"),
+        dispatcher: DispatcherName::new("main"),
         driver: RelayDriver::Tasmota {
             url: format!("http://127.0.0.1:{}", lab.relay.port),
             credentials: None,

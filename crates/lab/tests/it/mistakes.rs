@@ -181,7 +181,7 @@ timeouts: {bootloader-interupt: 10s}
     relays/b.yaml:5:10: `timeout` must be a duration from 10ms to 5m, found the number `5` (a unit is missing (d, h, m, s, ms, us, ns))
     relays/b.yaml:6:14: `credentials` needs `password` (-)
     relays/c.yaml:1:1: the relay needs `path` (-)
-    relays/c.yaml:4:1: unknown key `url` in the relay (known keys: baud, driver, name, path, timeout, version)
+    relays/c.yaml:4:1: unknown key `url` in the relay (known keys: baud, dispatcher, driver, name, path, timeout, version)
     boards/b.yaml:2:7: `name` must be a name such as qemu-1, found the text `-b` (letters, digits, `-`, `_` and `.`, at most 63, a letter or digit first)
     boards/b.yaml:4:27: `outlet` must be a whole number from 1 to 255, found the number `010` (write `10` without the leading zero)
     boards/b.yaml:5:10: `console` needs `tcp` or `serial` (`tcp: HOST:PORT` for a raw TCP port, `serial: /dev/…` for a port of this host)
@@ -234,4 +234,113 @@ fn a_board_out_of_reach_is_only_a_warning() {
         found[0].contains("does not reach the dispatcher"),
         "{found:?}"
     );
+}
+
+const EAST: &str = "version: 1\nname: east\naddress: 10.78.0.1\n";
+
+/// A relay of a dispatcher, and a board on it with the given outlet and console.
+fn elsewhere(
+    dispatcher: &str,
+    url: &str,
+    console: &str,
+    address: &str,
+) -> [basalt_lab::LabFile; 2] {
+    [
+        file(
+            "relays/else.yaml",
+            &RELAY
+                .replace(
+                    "name: rack",
+                    &format!("name: else\ndispatcher: {dispatcher}"),
+                )
+                .replace("http://10.77.0.1:8081", url),
+        ),
+        file(
+            "boards/else.yaml",
+            &board(2)
+                .replace("relay: rack", "relay: else")
+                .replace("tcp: 10.77.0.1:7002", console)
+                .replace("10.77.0.12", address),
+        ),
+    ]
+}
+
+#[test]
+fn dispatchers_have_names_of_their_own_and_relays_name_those_that_exist() {
+    let [relay, _] = elsewhere("eats", "http://10.78.0.2", "tcp: x:1", "10.78.0.12");
+    let found = refused(&[
+        file("lab.yaml", LAB),
+        file("dispatchers/a.yaml", EAST),
+        file("dispatchers/b.yaml", EAST),
+        file("dispatchers/c.yaml", &EAST.replace("east", "main")),
+        file(
+            "dispatchers/d.yaml",
+            "version: 1\nname: d\nadress: 10.0.0.1\n",
+        ),
+        relay.clone(),
+    ]);
+    insta::assert_snapshot!(found.join("\n"), @"
+    dispatchers/b.yaml:2:7: the name `east` belongs to another dispatcher already, at dispatchers/a.yaml:2:7 (-)
+    dispatchers/c.yaml:2:7: the name `main` belongs to another dispatcher already, at lab.yaml:3:1 (-)
+    dispatchers/d.yaml:3:1: unknown key `adress`, and the dispatcher needs `address` (did you mean `address`?)
+    relays/else.yaml:3:13: there is no dispatcher `eats` (did you mean `east`?)
+    ");
+    let found = refused(&[
+        file("lab.yaml", LAB),
+        file("dispatchers/a.yaml", EAST),
+        relay,
+    ]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn what_two_dispatchers_share_is_found_and_what_only_looks_alike_is_not() {
+    let lab = |east: &str, files: [basalt_lab::LabFile; 2]| {
+        let mut all = vec![
+            file("lab.yaml", LAB),
+            file("dispatchers/east.yaml", east),
+            file("relays/rack.yaml", RELAY),
+            file("boards/one.yaml", &board(1)),
+        ];
+        all.extend(files);
+        all
+    };
+    // The same device, console and addresses, reached from two hosts.
+    let same = elsewhere(
+        "east",
+        "http://10.77.0.1:8081",
+        "tcp: 10.77.0.1:7001",
+        "10.77.0.11",
+    );
+    let found = refused(&lab(EAST, same.clone()));
+    insta::assert_snapshot!(found.join("\n"), @"
+    relays/rack.yaml:4:6: `http://10.77.0.1:8081` belongs to relay `else` already, at relays/else.yaml:5:6 (-)
+    boards/else.yaml:6:44: 10.77.0.11/24 does not reach the dispatcher, 10.78.0.1 (it is in another network, and the board has no `gateway`)
+    boards/one.yaml:5:16: the console `10.77.0.1:7001` belongs to board `sim-2` already, at boards/else.yaml:5:16 (-)
+    boards/one.yaml:6:44: the address 10.77.0.11 belongs to board `sim-2` already, at boards/else.yaml:6:44 (-)
+    ");
+    // Two racks that are built alike: their dispatchers have one address, so the networks are apart.
+    let twin = EAST.replace("10.78", "10.77");
+    assert_eq!(crate::good(&lab(&twin, same)).boards.len(), 2);
+    // A serial port and a loopback address are another's on another host.
+    let local = |dispatcher: &str, address: &str| {
+        let mut files = lab(
+            EAST,
+            elsewhere(
+                dispatcher,
+                "http://127.0.0.1:81",
+                "serial: /dev/ttyS1",
+                address,
+            ),
+        );
+        files[2].text = RELAY.replace("10.77.0.1:8081", "127.0.0.1:81");
+        files[3].text = board(1).replace("tcp: 10.77.0.1:7001", "serial: /dev/ttyS1");
+        files
+    };
+    assert_eq!(crate::good(&local("east", "10.78.0.12")).boards.len(), 2);
+    let found = refused(&local("main", "10.77.0.12"));
+    insta::assert_snapshot!(found.join("\n"), @"
+    relays/rack.yaml:4:6: `http://127.0.0.1:81` belongs to relay `else` already, at relays/else.yaml:5:6 (-)
+    boards/one.yaml:5:19: the console `/dev/ttyS1` belongs to board `sim-2` already, at boards/else.yaml:5:19 (-)
+    ");
 }

@@ -33,7 +33,10 @@ fn virtual_lab() -> Vec<LabFile> {
 fn the_virtual_lab_has_no_mistakes() {
     let lab = good(&virtual_lab());
     assert_eq!(lab.name, "virtual");
-    assert_eq!(lab.dispatcher.tftp_listen.to_string(), "10.77.0.1:69");
+    assert_eq!(
+        lab.dispatcher_of(&lab.boards[0]).tftp_listen.to_string(),
+        "10.77.0.1:69"
+    );
     let RelayDriver::Tasmota { url, .. } = &lab.relays[0].driver else {
         panic!("{:?}", lab.relays[0]);
     };

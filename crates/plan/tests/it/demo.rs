@@ -30,3 +30,13 @@ fn every_shipped_job_can_run_on_both_boards() {
         }
     }
 }
+
+/// Runs that a former release began are resumed by this one, which compares the plans' texts.
+#[test]
+fn a_plan_of_0_1_0_is_read_and_written_again_as_it_is() {
+    let old = include_str!("data/0.1.0-plan.json").trim_end();
+    let plan: basalt_plan::Plan = serde_json::from_str(old).unwrap();
+    assert_eq!(plan.dispatcher.name.as_str(), "main");
+    assert_eq!(plan.relay.dispatcher.as_str(), "main");
+    assert_eq!(serde_json::to_string_pretty(&plan).unwrap(), old);
+}

@@ -86,8 +86,8 @@ fn plan(lab: &Lab, board_name: &str, job: &str) -> (Option<Plan>, Vec<String>) {
         &job.unwrap(),
         Sha256([7; 32]),
         board,
-        &lab.relays[0],
-        &lab.dispatcher,
+        lab.relay_of(board),
+        lab.dispatcher_of(board),
         &mut diagnostics,
     );
     assert_eq!(plan.is_none(), diagnostics.has_errors());

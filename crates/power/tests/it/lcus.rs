@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use basalt_lab::profile::{Relay, RelayDriver};
-use basalt_model::{PowerState, RelayName};
+use basalt_model::{DispatcherName, PowerState, RelayName};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::wire::handle;
@@ -22,6 +22,7 @@ fn pty() -> (File, PathBuf) {
 fn card(path: &Path) -> Relay {
     Relay {
         name: RelayName::new("card"),
+        dispatcher: DispatcherName::new("main"),
         driver: RelayDriver::Lcus {
             path: path.to_owned(),
             baud: 9600,

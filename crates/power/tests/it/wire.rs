@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use basalt_lab::profile::{Relay, RelayDriver};
-use basalt_model::RelayName;
+use basalt_model::{DispatcherName, RelayName};
 use basalt_power::{Pace, RelayHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -172,6 +172,7 @@ fn respond(status: &str, body: &str) -> String {
 pub fn relay(url: &str) -> Relay {
     Relay {
         name: RelayName::new("pdu1"),
+        dispatcher: DispatcherName::new("main"),
         driver: RelayDriver::Tasmota {
             url: url.to_owned(),
             credentials: None,

@@ -126,7 +126,7 @@ fn take(
     let now = Clock::system().now().utc;
     let taken = host
         .take(&board.name, &wording::who("basalt console"), now)
-        .and_then(|lock| lock.with_outlet(laboratory::relay_of(lab, board), board.power.outlet));
+        .and_then(|lock| lock.with_outlet(lab.relay_of(board), board.power.outlet));
     match taken {
         Ok(lock) => Ok((Some(lock), None)),
         Err(HostError::Held { holder, .. }) => Ok((None, Some(holder.who))),
