@@ -20,6 +20,7 @@ pub mod http;
 pub mod hub;
 pub mod outbox;
 pub mod pages;
+mod planning;
 mod running;
 pub mod use_case;
 
