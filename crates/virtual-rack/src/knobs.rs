@@ -190,7 +190,7 @@ pub struct LostCycles {
 }
 
 /// The board stands still, its serial line with it: it says nothing and takes nothing in. Ended by clearing
-/// the knob or by setting another one; acts once a power-up.
+/// the knob or by setting a different one; acts once a power-up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {

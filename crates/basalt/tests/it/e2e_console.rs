@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
+use basalt_model::EventBody;
+
 use crate::e2e_happy::{assert_truth, recompute};
-use crate::e2e_harness::{Board, Job, Site, definition, phase, until};
+use crate::e2e_harness::{Board, Job, Running, Site, definition, phase, until};
 
 /// A job of many small results and a measurement whose file comes back over the console.
 fn talkative(site: &Site) -> Job {
@@ -97,20 +99,19 @@ fn a_board_without_a_program_for_uploads_sends_its_file_over_the_console() {
     assert_truth(&finished, "1_idle", &site.rack.truth("sim-1")[0]);
 }
 
-/// Waits until the board measures.
-fn measuring(site: &Site, board: &str) {
-    until("the measurement to begin", || {
-        (site.rack.counter(board, "cyclictest_runs") > 0).then_some(())
-    });
+/// Starts a job and waits until its board is about to measure; there it stands still until it is let
+/// go.
+fn begin_and_hold(site: &Site, job: &str) -> Running {
+    site.rack.hold("sim-1", "LOADS alive=1>");
+    let running = site.begin("sim-1", job, &[]);
+    site.rack.wait_held("sim-1", 1);
+    running
 }
 
 #[test]
 fn any_bytes_that_a_board_says_are_kept_as_they_are() {
-    let board = Board::new("sim-1").rack("time_scale = 0.6");
-    let site = Site::start(&[board]);
-    let job = talkative(&site).text();
-    let running = site.begin("sim-1", &job, &[]);
-    measuring(&site, "sim-1");
+    let site = Site::start(&[Board::new("sim-1")]);
+    let running = begin_and_hold(&site, &talkative(&site).text());
     let all: String =
         serde_json::to_string(&(0u8..=255).map(char::from).collect::<String>()).unwrap();
     site.rack.ask(
@@ -122,6 +123,7 @@ fn any_bytes_that_a_board_says_are_kept_as_they_are() {
         let body = format!("{{\"bytes\": 50000, \"seed\": {seed}}}");
         site.rack.ask("POST", "/boards/sim-1/emit", &body);
     }
+    site.rack.let_go("sim-1");
     let finished = running.wait();
     finished.expect_code(0);
     assert_truth(&finished, "1_idle", &site.rack.truth("sim-1")[0]);
@@ -139,13 +141,14 @@ fn any_bytes_that_a_board_says_are_kept_as_they_are() {
 #[test]
 fn a_console_that_was_away_for_a_moment_is_a_recorded_gap_and_no_failure() {
     for board in [Board::new("sim-1"), Board::new("sim-1").pty()] {
-        let site = Site::start(&[board.rack("time_scale = 0.6")]);
+        let site = Site::start(&[board]);
         let job = site
             .job("gap")
             .realtime(&[phase("idle", "limit: 400us")])
             .text();
-        let running = site.begin("sim-1", &job, &[]);
-        measuring(&site, "sim-1");
+        let running = begin_and_hold(&site, &job);
+        let connections = || site.rack.board("sim-1")["connections"].as_u64().unwrap();
+        let before = connections();
         site.rack.knobs("sim-1", r#"{"console_gone": {}}"#);
         site.rack.wait_for("the console to be closed", |line| {
             line["board"] == "sim-1" && line["ev"] == "console" && line["present"] == false
@@ -156,6 +159,10 @@ fn a_console_that_was_away_for_a_moment_is_a_recorded_gap_and_no_failure() {
             r#"{"text": "nobody hears this\n"}"#,
         );
         site.rack.knobs("sim-1", r#"{"console_gone": null}"#);
+        until("somebody at the console", || {
+            (connections() > before).then_some(())
+        });
+        site.rack.let_go("sim-1");
         let finished = running.wait();
         finished.expect_code(0);
         let results = finished.results();
@@ -171,14 +178,19 @@ fn a_console_that_was_away_for_a_moment_is_a_recorded_gap_and_no_failure() {
 
 #[test]
 fn a_console_that_stays_away_ends_the_run_and_the_board_is_switched_off() {
-    let site = Site::start(&[Board::new("sim-1").rack("time_scale = 10.0")]);
+    let site = Site::start(&[Board::new("sim-1")]);
     let job = site
         .job("gone")
         .realtime(&[phase("idle", "limit: 400us")])
-        .timeout_line("actions: {realtime-phase: {seconds: 60}}")
         .text();
-    let running = site.begin("sim-1", &job, &[]);
-    measuring(&site, "sim-1");
+    let running = begin_and_hold(&site, &job);
+    // The runner awaits nothing else any more.
+    let journal = running.output.join("journal");
+    until("the runner to have heard the board", || {
+        let events = basalt_journal::read(&journal).unwrap();
+        let heard = |event: &basalt_model::Event| matches!(&event.body, EventBody::Signal { text, .. } if text.contains("LOADS"));
+        events.iter().any(heard).then_some(())
+    });
     site.rack.knobs("sim-1", r#"{"console_gone": {}}"#);
     let finished = running.wait();
     finished.expect_code(3);

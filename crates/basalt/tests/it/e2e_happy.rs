@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::e2e_harness::{Board, Finished, Site, definition, phase, stage};
+use crate::e2e_harness::{Board, Finished, Site, definition, phase};
 
 /// What the rack knows of one thread, in the words of results.json.
 fn expected_thread(truth: &Value) -> Value {
@@ -300,10 +300,11 @@ fn a_stock_kernel_makes_the_job_invalid_whatever_its_numbers() {
 
 #[test]
 fn a_run_that_is_interrupted_by_a_person_is_canceled_and_the_board_is_off() {
-    let site = Site::start(&[Board::new("sim-1").rack("time_scale = 1.0")]);
+    let site = Site::start(&[Board::new("sim-1")]);
     let job = site.job("canceled").realtime(&[phase("idle", "")]).text();
+    site.rack.hold("sim-1", "LOADS alive=1>");
     let running = site.begin("sim-1", &job, &[]);
-    site.rack.wait_for("the shell", stage("sim-1", "shell"));
+    site.rack.wait_held("sim-1", 1);
     assert!(site.rack.has_power("sim-1"));
     running.signal("INT");
     let finished = running.wait();
@@ -318,10 +319,12 @@ fn a_run_that_is_interrupted_by_a_person_is_canceled_and_the_board_is_off() {
 fn a_run_that_was_killed_is_finished_by_resuming_it() {
     let site = Site::start(&[Board::new("sim-1").rack("time_scale = 0.2")]);
     let job = site.job("killed").realtime(&[phase("idle", "")]).text();
+    site.rack.hold("sim-1", "LOADS alive=1>");
     let running = site.begin("sim-1", &job, &[]);
-    site.rack.wait_for("the shell", stage("sim-1", "shell"));
+    site.rack.wait_held("sim-1", 1);
     let killed = running.kill();
     assert_eq!(killed.code, None);
+    site.rack.let_go("sim-1");
     let finished = site.resume(&killed.output).wait();
     finished.expect_code(0);
     let truth = site.rack.truth("sim-1");
@@ -332,14 +335,16 @@ fn a_run_that_was_killed_is_finished_by_resuming_it() {
 
 #[test]
 fn a_board_that_has_a_run_is_refused_to_another_with_the_holders_name() {
-    let site = Site::start(&[Board::new("sim-1").rack("time_scale = 1.0")]);
+    let site = Site::start(&[Board::new("sim-1")]);
     let job = site.job("first").realtime(&[phase("idle", "")]).text();
+    site.rack.hold("sim-1", "LOADS alive=1>");
     let running = site.begin("sim-1", &job, &[]);
-    site.rack.wait_for("the shell", stage("sim-1", "shell"));
+    site.rack.wait_held("sim-1", 1);
     let second = site.begin("sim-1", &site.job("second").text(), &[]).wait();
     second.expect_code(75);
     assert!(second.stderr.contains("basalt run"), "{}", second.stderr);
     assert!(!second.output.exists());
+    site.rack.let_go("sim-1");
     let first = running.wait();
     first.expect_code(0);
     assert_eq!(site.rack.counter("sim-1", "power_on"), 1);
@@ -363,7 +368,7 @@ fn the_second_attempt_of_a_boot_may_succeed() {
     let job = site
         .job("retry")
         .boot_line("failure_retry: 2")
-        .timeout_line("actions: {bootloader-interrupt: {seconds: 2}}")
+        .timeout_line("actions: {bootloader-interrupt: {seconds: 6}}")
         .realtime(&[phase("idle", "")]);
     let finished = site.run("sim-1", &job);
     finished.expect_code(0);

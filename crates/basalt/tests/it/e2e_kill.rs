@@ -12,7 +12,7 @@ use std::time::Instant;
 use cell::{Again, Cell, Victim};
 use serde_json::Value;
 
-use crate::e2e_harness::{Board, Job, Site, phase};
+use crate::e2e_harness::{Board, Job, Site, phase, until};
 
 /// How many runs go on at once.
 const AT_ONCE: usize = 4;
@@ -54,6 +54,9 @@ fn begins(event: &Value, action: &str) -> bool {
     event["kind"] == "action_started" && event["name"] == action
 }
 
+/// What the board says when it is about to measure.
+const MEASURES: &str = "LOADS alive=1>";
+
 /// Whether an event says that the measurement of this phase goes on under its loads.
 fn measures(event: &Value, level: &str) -> bool {
     event["kind"] == "signal"
@@ -81,6 +84,23 @@ impl Moment {
             Self::Load => measures(event, "3.2"),
             Self::Transfer => begins(event, "realtime-transfer"),
         }
+    }
+
+    /// What the board says then, and for so manieth time: it stands still until the kill has come.
+    fn hold(self, uploads: bool) -> Option<(&'static str, u64)> {
+        Some(match self {
+            // Nobody listens to the board yet.
+            Self::Download => return None,
+            // In the middle of its files.
+            Self::Tftp => ("#####", 1),
+            Self::KernelBoot => ("Machine model", 1),
+            Self::Login => ("login: ", 1),
+            Self::Idle => (MEASURES, 1),
+            Self::Load => (MEASURES, 2),
+            // The echo of what asks for the file's sum, and of what has it sent.
+            Self::Transfer if uploads => ("phase-0/out/result.json", 2),
+            Self::Transfer => ("phase-0/out/result.json", 1),
+        })
     }
 
     /// The action that it falls into: its level and name.
@@ -134,14 +154,19 @@ fn rows() -> Vec<Row> {
 
 impl Row {
     fn board(&self) -> Board {
-        // Half a second a phase; long enough to be met in the middle of one.
+        // Half a second a phase; long enough for whoever comes back to meet it in the middle of one.
         let board = Board::new(&self.board).rack("time_scale = 0.1");
         match self.moment {
             Moment::KernelBoot => board.rack("speed = 'real'"),
             Moment::Login => board.rack("speed = 'real'\nlogin = 'root'"),
-            Moment::Transfer if self.victim == Victim::Both => board.uploads(),
+            _ if self.uploads() => board.uploads(),
             _ => board,
         }
+    }
+
+    /// Whether the board sends its files over the network.
+    fn uploads(&self) -> bool {
+        self.moment == Moment::Transfer && self.victim == Victim::Both
     }
 
     fn job(&self, site: &Site) -> Job {
@@ -152,16 +177,21 @@ impl Row {
         match self.moment {
             Moment::Download => {
                 std::fs::write(file, &image).unwrap();
+                // Slower than anybody who is to be killed; half a second where the run goes on.
+                let speed = match self.victim {
+                    Victim::Keeper => 40_000,
+                    Victim::Run | Victim::Both => 500,
+                };
                 let fault = format!(
-                    "{{\"path\":\"{kernel}\",\"fault\":\"slow\",\"bytes_per_second\":40000,\"times\":1}}"
+                    "{{\"path\":\"{kernel}\",\"fault\":\"slow\",\"bytes_per_second\":{speed},\"times\":1}}"
                 );
                 site.rack.ask("POST", "/files-knobs", &fault);
                 two_phases(job.deploy(|deploy| deploy.kernel = kernel))
             }
             Moment::Tftp => {
-                // Thousands of blocks.
+                // A hundred blocks, of which every tenth shows as a sign.
                 let mut image = image;
-                image.resize(6 << 20, 0x5a);
+                image.resize(150_000, 0x5a);
                 std::fs::write(file, &image).unwrap();
                 two_phases(job.deploy(|deploy| deploy.kernel = kernel))
             }
@@ -175,9 +205,25 @@ impl Row {
     /// Runs, kills, goes on, checks; what the table says of it.
     fn perform(&self, site: &Site) -> String {
         let cell = Cell::new(site, &self.board, &self.job(site).text());
+        let hold = self.moment.hold(self.uploads());
+        if let Some((after, nth)) = hold {
+            cell.hold_at(after, nth);
+        }
         let running = cell.start();
-        cell.wait_for(&running, &self.name, |event| self.moment.has_come(event));
-        let finished = match cell.kill(running, self.victim) {
+        let has_come = |event: &Value| self.moment.has_come(event);
+        match hold {
+            Some(_) => cell.wait_held(&running, &self.name, has_come),
+            None => {
+                cell.wait_for(&running, &self.name, has_come);
+                let kernel = format!("vmlinuz-{}", self.board);
+                until("a download", || {
+                    (site.rack.ask("GET", "/files-knobs", "")["fired"][&kernel] == 1).then_some(())
+                });
+            }
+        }
+        let left = cell.kill(running, self.victim);
+        cell.let_go();
+        let finished = match left {
             Some(running) => running.wait(),
             None => {
                 let (level, name) = self.moment.action();

@@ -34,7 +34,8 @@ impl Job {
     pub fn new(name: &str, deploy: Deploy) -> Self {
         Self {
             name: name.to_owned(),
-            timeouts: vec!["job: {minutes: 2}".into()],
+            // Longer than any test waits: a run that is waited for did not end because of this.
+            timeouts: vec!["job: {minutes: 10}".into()],
             deploy,
             commands: "ramdisk".into(),
             prompts: "['/ # ']".into(),

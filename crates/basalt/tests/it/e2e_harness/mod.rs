@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 pub use job::{Deploy, Job, definition, phase};
 pub use process::{Finished, Running};
-pub use rack::{Rack, stage};
+pub use rack::Rack;
 pub use results::Results;
 pub use site::{Board, Site};
 

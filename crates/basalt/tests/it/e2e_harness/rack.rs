@@ -90,6 +90,30 @@ impl Rack {
         self.ask("POST", &format!("/boards/{board}/knobs"), knobs);
     }
 
+    /// Has a board stand still once it has said this: whatever is to happen then cannot come too
+    /// late. Another hold lets go of the one before.
+    pub fn hold(&self, board: &str, after: &str) {
+        self.hold_at(board, after, 1);
+    }
+
+    /// The same once it has said it for so manieth time from now on.
+    pub fn hold_at(&self, board: &str, after: &str, nth: u64) {
+        let knob = serde_json::json!({"hold": {"after": after, "nth": nth}});
+        self.knobs(board, &knob.to_string());
+    }
+
+    /// Waits until the so manieth hold of a board holds it.
+    pub fn wait_held(&self, board: &str, count: u64) {
+        until(&format!("{board} to stand still"), || {
+            (self.fired(board, "hold") >= count).then_some(())
+        });
+    }
+
+    /// Lets a board go on.
+    pub fn let_go(&self, board: &str) {
+        self.knobs(board, r#"{"hold": null}"#);
+    }
+
     /// Plants a fault on a file that it serves.
     pub fn spoil_file(&self, path: &str, fault: &str) {
         let body = format!("{{\"path\":\"{path}\",\"fault\":\"{fault}\"}}");
@@ -152,11 +176,6 @@ impl Rack {
     pub fn wait_for(&self, what: &str, fits: impl Fn(&Value) -> bool) {
         until(what, || self.log().iter().any(&fits).then_some(()));
     }
-}
-
-/// Whether a line of the log says that this board has come to this stage.
-pub fn stage<'a>(board: &'a str, stage: &'a str) -> impl Fn(&Value) -> bool + use<'a> {
-    move |line| line["board"] == board && line["ev"] == "stage" && line["stage"] == stage
 }
 
 impl Drop for Rack {

@@ -287,24 +287,26 @@ fn address(board: &Board, index: usize, slot: &Slot) -> Ipv4Addr {
     }
 }
 
-/// What the built-in type `simulated` is, with deadlines at which a test can wait for a fault.
+/// What the built-in type `simulated` is, with deadlines that a host which is busy with other tests
+/// keeps too, and at which a test can still wait for what never comes. A test that waits for one of
+/// them says so in its job.
 const DEVICE_TYPE: &str = "\
 version: 1
 name: simulated-test
 extends: simulated
 timeouts:
-  http-download: 20s
-  reset-device: 10s
-  bootloader-interrupt: 6s
-  bootloader-commands: 15s
-  auto-login-action: 8s
-  login-action: 6s
-  expect-shell-connection: 6s
-  environment-record: 20s
-  lava-test-shell: 30s
-  realtime-phase: 30s
-  realtime-transfer: 25s
-  finalize: 30s
+  http-download: 60s
+  reset-device: 30s
+  bootloader-interrupt: 15s
+  bootloader-commands: 20s
+  auto-login-action: 20s
+  login-action: 15s
+  expect-shell-connection: 15s
+  environment-record: 60s
+  lava-test-shell: 60s
+  realtime-phase: 60s
+  realtime-transfer: 60s
+  finalize: 60s
 ";
 
 fn rack_config(boards: &[Board], slot: &Slot) -> String {

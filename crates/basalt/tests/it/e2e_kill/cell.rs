@@ -43,6 +43,7 @@ pub struct Cell<'s> {
     pub output: PathBuf,
     job: PathBuf,
     starts: std::cell::Cell<u32>,
+    holds: std::cell::Cell<u64>,
 }
 
 impl<'s> Cell<'s> {
@@ -65,6 +66,7 @@ impl<'s> Cell<'s> {
             output: site.path().join(format!("results-{board}")),
             job: path,
             starts: std::cell::Cell::new(0),
+            holds: std::cell::Cell::new(0),
         }
     }
 
@@ -79,6 +81,7 @@ impl<'s> Cell<'s> {
             output: self.site.path().join(format!("beside-{}", self.board)),
             job: path,
             starts: std::cell::Cell::new(0),
+            holds: std::cell::Cell::new(0),
         }
     }
 
@@ -133,6 +136,41 @@ impl<'s> Cell<'s> {
             );
             found
         });
+    }
+
+    /// Has the board stand still once it has said this.
+    pub fn hold(&self, after: &str) {
+        self.hold_at(after, 1);
+    }
+
+    /// The same once it has said it for so manieth time from now on.
+    pub fn hold_at(&self, after: &str, nth: u64) {
+        self.holds.set(self.holds.get() + 1);
+        self.site.rack.hold_at(&self.board, after, nth);
+    }
+
+    /// Lets the board go on.
+    pub fn let_go(&self) {
+        self.site.rack.let_go(&self.board);
+    }
+
+    /// Waits until a line of the run's events fits and the board stands still there.
+    pub fn wait_held(&self, running: &Running, what: &str, fits: impl Fn(&Value) -> bool) {
+        self.wait_for(running, what, fits);
+        self.site.rack.wait_held(&self.board, self.holds.get());
+    }
+
+    /// Kills at that moment, which must end the run, and lets the board go on.
+    pub fn kill_held(
+        &self,
+        running: Running,
+        victim: Victim,
+        what: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) {
+        self.wait_held(&running, what, fits);
+        assert!(self.kill(running, victim).is_none(), "{victim:?} leaves it");
+        self.let_go();
     }
 
     /// Waits until so many events were shown; false where the run ended before.

@@ -70,9 +70,10 @@ fn draw(seed: u64) -> Vec<Drawn> {
             if draw.below(2) == 0 {
                 board = board.uploads();
             }
-            // Started by a boot loader that nobody stops.
+            // Started by a boot loader that nobody stops, which a busy host must have the time to do.
             if draw.below(2) == 0 {
-                board = board.rack("disk_kernel = 'Linux version 5.10.0-disk (a@b) #1 SMP'");
+                board = board
+                    .rack("bootdelay = 5\ndisk_kernel = 'Linux version 5.10.0-disk (a@b) #1 SMP'");
             }
             let cases = draw.below(2) == 0;
             let events = EVENTS + if cases { CASE_EVENTS } else { 0 };

@@ -7,7 +7,7 @@ use basalt_model::EventBody;
 use basalt_model::event::PowerRequest;
 
 use super::cell::{Again, Cell, Victim};
-use super::{SUITES, begins, measures, perform_all, two_phases};
+use super::{MEASURES, SUITES, begins, measures, perform_all, two_phases};
 use crate::e2e_harness::{Board, Finished, Job, Site, definition, phase, until};
 
 struct Odd {
@@ -94,24 +94,26 @@ fn signals(event: &serde_json::Value, part: &str) -> bool {
 
 fn again_and_again(cell: &Cell, _: &Site) -> String {
     let kernel = |event: &serde_json::Value| event["kind"] == "kernel_banner";
-    cell.kill_at(cell.start(), Victim::Run, "the kernel", kernel);
-    cell.kill_at(
+    cell.hold("Machine model");
+    cell.kill_held(cell.start(), Victim::Run, "the kernel", kernel);
+    cell.hold("Loading: ");
+    cell.kill_held(
         cell.again(Again::Resume),
         Victim::Both,
         "the loader",
         |event| begins(event, "bootloader-commands"),
     );
-    cell.kill_at(
-        cell.again(Again::SameCommand),
-        Victim::Run,
-        "idle",
-        |event| measures(event, "3.1"),
-    );
-    // At once after it came back.
+    cell.hold(MEASURES);
+    let running = cell.again(Again::SameCommand);
+    cell.wait_held(&running, "idle", |event| measures(event, "3.1"));
+    assert!(cell.kill(running, Victim::Run).is_none());
+    // At once after it came back, to a board that still stands where it stood.
     cell.kill_at(cell.again(Again::Resume), Victim::Run, "resumed", |event| {
         event["kind"] == "resumed"
     });
-    cell.kill_at(cell.again(Again::Resume), Victim::Run, "load", |event| {
+    cell.let_go();
+    cell.hold(MEASURES);
+    cell.kill_held(cell.again(Again::Resume), Victim::Run, "load", |event| {
         measures(event, "3.2")
     });
     let finished = cell.again(Again::Resume).wait();
@@ -141,19 +143,19 @@ fn in_its_first_moments(cell: &Cell, _: &Site) -> String {
 }
 
 fn canceled_then_killed(cell: &Cell, site: &Site) -> String {
+    cell.hold(MEASURES);
     let running = cell.start();
-    cell.wait_for(&running, "idle", |event| measures(event, "3.1"));
+    cell.wait_held(&running, "idle", |event| measures(event, "3.1"));
     running.signal("INT");
     cell.wait_for(&running, "the end of the block", |event| {
         event["kind"] == "action_finished" && event["level"] == "3"
     });
     cell.kill(running, Victim::Run);
+    cell.let_go();
     let finished = cell.again(Again::SameCommand).wait();
-    finished.expect_code(match cell.stands().finished {
-        // It was quicker than the kill, and there was nothing to go on with.
-        Some(_) if finished.stdout.is_empty() => finished.code.unwrap(),
-        _ => 4,
-    });
+    // Where it was quicker than the kill there is nothing to go on with.
+    finished.expect_code(if finished.stdout.is_empty() { 64 } else { 4 });
+    assert!(cell.stands().finished.is_some());
     let results = finished.results();
     assert_eq!((results.outcome(), results.power()), ("canceled", "off"));
     assert!(!site.rack.has_power(&cell.board));
@@ -161,19 +163,16 @@ fn canceled_then_killed(cell: &Cell, site: &Site) -> String {
 }
 
 fn while_booting_anew(cell: &Cell, site: &Site) -> String {
-    // The first measurement never ends: whenever the kill comes, it is lost.
-    site.rack.knobs(
-        &cell.board,
-        r#"{"hang": {"stage": "cyclictest", "times": 1}}"#,
-    );
-    cell.kill_at(cell.start(), Victim::Run, "idle", |event| {
+    cell.hold(MEASURES);
+    cell.kill_held(cell.start(), Victim::Run, "idle", |event| {
         measures(event, "3.1")
     });
     cell.wait_measured(1);
     let off = "{\"on\": false}";
     site.rack
         .ask("POST", &format!("/boards/{}/power", cell.board), off);
-    cell.kill_at(cell.again(Again::Resume), Victim::Run, "a shell", |event| {
+    cell.hold("basalt-environment");
+    cell.kill_held(cell.again(Again::Resume), Victim::Run, "a shell", |event| {
         begins(event, "environment-record")
     });
     // The board is up again, but the payload of the first boot is not on it.
@@ -186,7 +185,8 @@ fn while_booting_anew(cell: &Cell, site: &Site) -> String {
 
 fn intent_without_outcome(cell: &Cell, _: &Site) -> String {
     let kernel = |event: &serde_json::Value| event["kind"] == "kernel_banner";
-    cell.kill_at(cell.start(), Victim::Run, "the kernel", kernel);
+    cell.hold("Machine model");
+    cell.kill_held(cell.start(), Victim::Run, "the kernel", kernel);
     let events = cell.events();
     let intent = events
         .iter()
@@ -201,7 +201,8 @@ fn intent_without_outcome(cell: &Cell, _: &Site) -> String {
 }
 
 fn torn_tail(cell: &Cell, _: &Site) -> String {
-    cell.kill_at(cell.start(), Victim::Run, "load", |event| {
+    cell.hold_at(MEASURES, 2);
+    cell.kill_held(cell.start(), Victim::Run, "load", |event| {
         measures(event, "3.2")
     });
     let last = cell.events().last().unwrap().seq;
@@ -273,16 +274,26 @@ pub fn last_cases_of_ours(finished: &Finished, suite: &str) -> Vec<u64> {
         .collect()
 }
 
+/// What the board says in a case that the test prints itself.
+fn case_of_its_own(number: u32) -> String {
+    // With the word before, which the shell's trace of the step has not.
+    format!("TESTCASE TEST_CASE_ID=own-{number} RESULT=pass>")
+}
+
 fn among_test_cases(cell: &Cell, site: &Site) -> String {
-    cell.kill_at(cell.start(), Victim::Run, "a case", |event| {
+    cell.hold(&case_of_its_own(2));
+    let running = cell.start();
+    cell.wait_held(&running, "a case", |event| {
         signals(event, "TEST_CASE_ID=own-2")
     });
+    assert!(cell.kill(running, Victim::Run).is_none());
     // Nobody listens, and it goes on.
+    cell.hold(&case_of_its_own(5));
     until("a case that nobody hears", || {
         let said = String::from_utf8_lossy(&site.rack.said(&cell.board)).into_owned();
-        said.contains("TEST_CASE_ID=own-4").then_some(())
+        said.contains(&case_of_its_own(4)).then_some(())
     });
-    cell.kill_at(
+    cell.kill_held(
         cell.again(Again::Resume),
         Victim::Run,
         "another case",
@@ -299,7 +310,8 @@ fn among_test_cases(cell: &Cell, site: &Site) -> String {
 }
 
 fn among_test_cases_both(cell: &Cell, _: &Site) -> String {
-    cell.kill_at(cell.start(), Victim::Both, "a case", |event| {
+    cell.hold(&case_of_its_own(3));
+    cell.kill_held(cell.start(), Victim::Both, "a case", |event| {
         signals(event, "TEST_CASE_ID=own-3")
     });
     let finished = cell.again(Again::Resume).wait();
@@ -318,7 +330,8 @@ fn among_test_cases_both(cell: &Cell, _: &Site) -> String {
 }
 
 fn board_lent(cell: &Cell, site: &Site) -> String {
-    cell.kill_at(cell.start(), Victim::Run, "load", |event| {
+    cell.hold_at(MEASURES, 2);
+    cell.kill_held(cell.start(), Victim::Run, "load", |event| {
         measures(event, "3.2")
     });
     cell.wait_measured(2);
@@ -335,17 +348,22 @@ fn board_lent(cell: &Cell, site: &Site) -> String {
 }
 
 fn keeper_thrice(cell: &Cell, _: &Site) -> String {
+    cell.hold("Hit any key");
     let running = cell.start();
-    cell.wait_for(&running, "the loader", |event| {
+    cell.wait_held(&running, "the loader", |event| {
         begins(event, "bootloader-interrupt")
     });
     let running = cell.kill(running, Victim::Keeper).unwrap();
-    cell.wait_for(&running, "idle", |event| measures(event, "3.1"));
+    cell.hold(MEASURES);
+    cell.wait_held(&running, "idle", |event| measures(event, "3.1"));
     let running = cell.kill(running, Victim::Keeper).unwrap();
-    cell.wait_for(&running, "a transfer", |event| {
+    cell.hold("phase-1/out/result.json");
+    cell.wait_held(&running, "a transfer", |event| {
         begins(event, "realtime-transfer") && event["level"] == "3.2.1"
     });
-    let finished = cell.kill(running, Victim::Keeper).unwrap().wait();
+    let running = cell.kill(running, Victim::Keeper).unwrap();
+    cell.let_go();
+    let finished = running.wait();
     let gaps = cell.check(&finished, &SUITES);
     assert_eq!(cell.counters().0, 2);
     assert!(gaps >= 3, "{gaps} gaps");
@@ -353,8 +371,9 @@ fn keeper_thrice(cell: &Cell, _: &Site) -> String {
 }
 
 fn asked_to_end(cell: &Cell, site: &Site) -> String {
+    cell.hold(MEASURES);
     let running = cell.start();
-    cell.wait_for(&running, "idle", |event| measures(event, "3.1"));
+    cell.wait_held(&running, "idle", |event| measures(event, "3.1"));
     running.signal("TERM");
     let finished = running.wait();
     finished.expect_code(4);
