@@ -2,6 +2,7 @@
 //!
 //! - [`Results`] is the document `results.json` of a run, folded from its journal;
 //! - [`junit`] is the same for CI systems;
+//! - [`joblog`] makes a run's log of its events and its console;
 //! - [`table`], [`histogram`], [`overlay`] and [`identity`] are for the terminal.
 //!
 //! Nothing here writes a file, reads a clock or asks whether the output is a terminal: the caller
@@ -11,10 +12,12 @@ mod canvas;
 pub mod fold;
 mod histogram;
 mod identity;
+pub mod joblog;
 mod junit;
 pub mod results;
 mod style;
 mod table;
+pub mod wording;
 
 pub use fold::{FoldError, outcome};
 pub use histogram::{histogram, overlay};

@@ -2,6 +2,7 @@
 
 mod documents;
 mod drawings;
+mod joblog;
 mod recompute;
 
 use std::time::Duration;
