@@ -84,6 +84,14 @@ impl Keeper {
         connect(&self.state_dir).await
     }
 
+    /// A client, unless the keeper has ended before.
+    pub async fn client_unless_ended(&mut self) -> Option<KeeperClient> {
+        tokio::select! {
+            client = connect(&self.state_dir) => Some(client),
+            _ = &mut self.task => None,
+        }
+    }
+
     pub async fn stop(self) {
         self.stop.send(()).unwrap();
         assert_eq!(within(self.task).await.unwrap().unwrap(), Ended::Stopped);

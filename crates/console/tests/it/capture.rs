@@ -265,18 +265,17 @@ async fn a_source_that_is_not_there_is_tried_again_without_spinning() {
     stream.write_all(b"up").await.unwrap();
     captured(&client, "a", 2).await;
 
-    // Closes as soon as it is open, for one second: pauses double from 100 ms.
+    // Closes as soon as it is open: pauses double from 100 ms, however slow this host is.
+    let began = Instant::now();
     drop(stream);
-    let mut opened = 0;
-    let until = Instant::now() + Duration::from_secs(1);
-    while let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await {
-        drop(accepted);
-        opened += 1;
+    for pauses in [100, 300, 700, 1500] {
+        drop(within(listener.accept()).await.unwrap());
+        let took = began.elapsed();
+        assert!(
+            took >= Duration::from_millis(pauses),
+            "opened again after {took:?}"
+        );
     }
-    assert!(
-        (1..=6).contains(&opened),
-        "opened {opened} times in a second"
-    );
     keeper.stop().await;
     let sources: VecDeque<bool> = everything(dir.path(), "a")
         .iter()
@@ -384,11 +383,16 @@ async fn a_stale_socket_is_replaced_and_only_the_owner_may_connect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keeper_lingers_and_ends() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::start(KeeperConfig {
-        linger: Some(Duration::from_millis(200)),
-        ..KeeperConfig::new(dir.path())
-    });
-    let client = keeper.client().await;
+    let (mut keeper, client) = loop {
+        let mut keeper = Keeper::start(KeeperConfig {
+            linger: Some(Duration::from_millis(200)),
+            ..KeeperConfig::new(dir.path())
+        });
+        // A host that is busy may come too late to meet it.
+        if let Some(client) = keeper.client_unless_ended().await {
+            break (keeper, client);
+        }
+    };
     // Connected for longer than it lingers.
     assert!(keeper.runs_for(Duration::from_millis(400)).await);
     client.status().await.unwrap();
