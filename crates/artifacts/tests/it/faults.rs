@@ -1,8 +1,16 @@
-use crate::server::{Reply, Server, bench, policy, request};
+use std::time::Duration;
+
+use crate::server::{Bench, Reply, Server, bench, bench_for, policy, request};
 
 async fn error_of(reply: impl Fn() -> Reply + Send + Sync + 'static) -> (String, String, usize) {
+    error_on(bench(), reply).await
+}
+
+async fn error_on(
+    bench: Bench,
+    reply: impl Fn() -> Reply + Send + Sync + 'static,
+) -> (String, String, usize) {
     let server = Server::start(move |_, _| reply()).await;
-    let bench = bench();
     let error = bench.fetch(&server.request("/Image")).await.unwrap_err();
     let text = error.to_string().replace(&server.url, "URL");
     let fault = if error.is_job_fault() { "job" } else { "lab" };
@@ -76,7 +84,8 @@ async fn a_file_that_never_arrives_whole_is_truncated() {
 
 #[tokio::test]
 async fn a_server_that_stops_sending_is_left_after_the_bound() {
-    let (code, text, _) = error_of(|| Reply::ok(&[7; 1000]).cut(400).hang()).await;
+    let bench = bench_for(Duration::from_millis(500));
+    let (code, text, _) = error_on(bench, || Reply::ok(&[7; 1000]).cut(400).hang()).await;
     assert_eq!(code, "download-silent lab");
     assert!(text.contains("sent nothing for 500ms"), "{text}");
 }

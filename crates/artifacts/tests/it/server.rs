@@ -145,21 +145,33 @@ pub fn policy() -> Policy {
     }
 }
 
-/// A cache in a directory of its own, with short bounds.
+/// A cache in a directory of its own, with short pauses.
 pub struct Bench {
     pub directory: tempfile::TempDir,
     pub cache: Cache,
 }
 
 pub fn bench() -> Bench {
+    bench_for(PATIENT)
+}
+
+/// With a bound for the silence of a server.
+pub fn bench_for(silence: Duration) -> Bench {
     let directory = tempfile::tempdir().unwrap();
-    let cache = open(&directory);
+    let cache = open_for(&directory, silence);
     Bench { directory, cache }
 }
 
 pub fn open(directory: &tempfile::TempDir) -> Cache {
+    open_for(directory, PATIENT)
+}
+
+/// No server is taken for silent because this host is busy.
+const PATIENT: Duration = Duration::from_secs(25);
+
+fn open_for(directory: &tempfile::TempDir, silence: Duration) -> Cache {
     let patience = Patience {
-        silence: Duration::from_millis(500),
+        silence,
         retry_delay: Duration::from_millis(5),
         ..Patience::default()
     };
