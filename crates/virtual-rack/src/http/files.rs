@@ -38,8 +38,9 @@ use tokio::{
 
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
-/// Between the last byte of a truncated body and the end of its connection.
-const BREAK_OFF: Duration = Duration::from_millis(100);
+/// Between the last byte of a truncated body and the end of its connection: what a busy client has not
+/// taken by then is lost.
+const BREAK_OFF: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

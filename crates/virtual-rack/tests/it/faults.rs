@@ -6,8 +6,12 @@ use crate::{
 };
 
 fn rack(tftp: &TftpServer) -> Rack {
+    rack_with(tftp, "")
+}
+
+fn rack_with(tftp: &TftpServer, more: &str) -> Rack {
     Rack::start(&format!(
-        "[[board]]\nkind = 'simulated'\nname = 'b'\ntcp = '127.0.0.1:0'\ntftp_port = {}\ntftp_timeout_ms = 20\n",
+        "[[board]]\nkind = 'simulated'\nname = 'b'\ntcp = '127.0.0.1:0'\ntftp_port = {}\n{more}\n",
         tftp.address.port()
     ))
 }
@@ -92,7 +96,8 @@ fn a_board_that_is_held_says_and_does_nothing_until_it_is_let_go() {
 #[test]
 fn a_tftp_server_that_does_not_answer_is_given_up_as_u_boot_does() {
     let tftp = TftpServer::start();
-    let rack = rack(&tftp);
+    // Given up after eleven of these.
+    let rack = rack_with(&tftp, "tftp_timeout_ms = 200");
     let mut console = Console::attach(&rack, "b");
     rack.knobs("b", r#"{"no_tftp":{"times":1}}"#);
     rack.power("b", true);

@@ -213,10 +213,12 @@ impl Console<TcpStream> {
 
     /// Connects and waits until the rack has noticed, so that nothing the board says next is lost.
     pub fn attach(rack: &Rack, board: &str) -> Console<TcpStream> {
-        let before = connects(rack, board);
         let console = Console::tcp(rack.tcp(board));
+        let own = console.stream.local_addr().unwrap().to_string();
         until("the rack to accept", || {
-            (connects(rack, board) > before).then_some(())
+            let accepted =
+                |line: &Value| line["ev"] == "connect" && line["peer"].as_str() == Some(&own);
+            rack.log().iter().any(accepted).then_some(())
         });
         console
     }
