@@ -10,11 +10,13 @@
 //! An object is synced before it gets its name. Index entries are not synced: one that is torn or
 //! whose object is missing is a miss.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use basalt_model::Sha256;
@@ -25,7 +27,7 @@ use tracing::debug;
 use crate::decode::{self, Compression};
 use crate::error::{FetchError, Subject};
 use crate::part::{Validator, Whole, remove_if_present};
-use crate::request::{Fetched, Policy, Progress, Request, Wanted};
+use crate::request::{Fetched, Patience, Policy, Progress, Request, Wanted};
 use crate::{file, http};
 
 /// The version of the directory's layout and of index entries.
@@ -34,36 +36,14 @@ const VERSION: u32 = 1;
 /// What nobody has touched for so long, nobody will go on with.
 const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The bounds of the waits in a download.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// For looking a host up, and for a connection.
-    pub connect: Duration,
-    /// From the request to the first bytes, and from bytes to bytes.
-    pub silence: Duration,
-    /// How often a download is tried without getting further.
-    pub tries: u32,
-    /// Pause before the second try; it doubles each time, up to 5 s.
-    pub retry_delay: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            silence: Duration::from_secs(30),
-            tries: 4,
-            retry_delay: Duration::from_millis(250),
-        }
-    }
-}
-
 /// A cache of files, safe to be used by several tasks and processes at once.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
     patience: Patience,
     forbidden_hosts: Vec<String>,
+    /// Who downloads what the cache does not have, by its key: the others of this process wait.
+    under_way: Arc<Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>>,
 }
 
 /// What a URL or checksum led to.
@@ -102,6 +82,7 @@ impl Cache {
             root,
             patience: Patience::default(),
             forbidden_hosts: Vec::new(),
+            under_way: Arc::default(),
         })
     }
 
@@ -145,7 +126,22 @@ impl Cache {
         let key = url_key(request);
         let by_url = self.root.join("index").join(format!("url-{key}.json"));
         // A stated checksum that is not known wants other bytes than those that are cached.
-        let known = self.look_up(&by_url).filter(|_| by_checksum.is_none());
+        let mut known = self.look_up(&by_url).filter(|_| by_checksum.is_none());
+        let turn = self.turn(&key);
+        // Held until this one has been published. A hundred runs that begin at once download once.
+        let mut under_way = None;
+        if known.is_none() {
+            under_way = Some(turn.lock().await);
+            if let Some((_, fetched)) = by_checksum.as_ref().and_then(|path| self.look_up(path)) {
+                report_all(progress, &wanted.subject, fetched.bytes);
+                return Ok(fetched);
+            }
+            known = self.look_up(&by_url).filter(|_| by_checksum.is_none());
+        }
+        if known.is_some() {
+            // Asking whether it changed is cheap.
+            drop(under_way.take());
+        }
         let validator = known.as_ref().map(|(entry, _)| &entry.validator);
         let mut source = self
             .obtain(&wanted, &key, validator, policy, progress)
@@ -181,6 +177,21 @@ impl Cache {
                 status: reqwest::StatusCode::NOT_MODIFIED,
             }),
         }
+    }
+
+    /// The turn of whoever downloads under this key.
+    fn turn(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = under_way.get(key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        under_way.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::new(tokio::sync::Mutex::new(()));
+        under_way.insert(key.to_owned(), Arc::downgrade(&turn));
+        turn
     }
 
     /// A file that an earlier fetch left, by the digest of what is served. Nobody is asked: a run

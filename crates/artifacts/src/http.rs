@@ -11,10 +11,10 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use crate::address::{HostRules, Rejected, public_url};
-use crate::cache::{Patience, Source, cache_error};
+use crate::cache::{Source, cache_error};
 use crate::error::{FetchError, Subject};
 use crate::part::{Part, Validator};
-use crate::request::{Policy, Progress, Wanted};
+use crate::request::{Patience, Policy, Progress, Wanted};
 
 /// The most redirects that are followed.
 const LONGEST_CHAIN: usize = 10;

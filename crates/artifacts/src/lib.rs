@@ -26,8 +26,8 @@ pub mod uimage;
 mod unpack;
 
 pub use address::public_url;
-pub use cache::{Cache, Patience};
+pub use cache::Cache;
 pub use error::{FetchError, Subject};
 pub use kernel::kernel_identity;
-pub use request::{Fetched, Policy, Progress, Request};
+pub use request::{Fetched, Patience, Policy, Progress, Request};
 pub use unpack::{UnpackError, UnpackLimits, UnpackReport, unpack_tar};

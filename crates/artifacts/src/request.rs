@@ -1,6 +1,7 @@
 //! What is asked of the cache, and what it answers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use basalt_model::Sha256;
 use reqwest::Url;
@@ -24,6 +25,30 @@ pub struct Request {
     pub compression: Option<String>,
     /// `md5`, `sha256` or `sha512`, and the digits; of the file as downloaded.
     pub checksum: Option<(String, String)>,
+}
+
+/// The bounds of the waits in a download.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For looking a host up, and for a connection.
+    pub connect: Duration,
+    /// From the request to the first bytes, and from bytes to bytes.
+    pub silence: Duration,
+    /// How often a download is tried without getting further.
+    pub tries: u32,
+    /// Pause before the second try; it doubles each time, up to 5 s.
+    pub retry_delay: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            silence: Duration::from_secs(30),
+            tries: 4,
+            retry_delay: Duration::from_millis(250),
+        }
+    }
 }
 
 /// What a lab allows (decision D21).

@@ -172,6 +172,29 @@ async fn many_at_once_get_the_same_file() {
 }
 
 #[tokio::test]
+async fn what_many_want_at_once_is_downloaded_once() {
+    let body = noise(100_000);
+    let served = body.clone();
+    let server = Server::start(move |_, _| Reply::ok(&served)).await;
+    let bench = std::sync::Arc::new(bench());
+    let fetches: Vec<_> = (0..8)
+        .map(|_| {
+            let stated = Request {
+                checksum: Some(("sha256".to_owned(), sha256_of(&body))),
+                ..server.request("/Image")
+            };
+            let bench = bench.clone();
+            tokio::spawn(async move { bench.fetch(&stated).await })
+        })
+        .collect();
+    for fetch in fetches {
+        let fetched = fetch.await.unwrap().unwrap();
+        assert_eq!(std::fs::read(fetched.path).unwrap(), body);
+    }
+    assert_eq!(server.requests(), 1);
+}
+
+#[tokio::test]
 async fn requests_that_make_no_sense_name_their_mistake() {
     let bench = bench();
     let stated = |algorithm: &str, digits: &str| Request {
