@@ -19,8 +19,8 @@ pub const SHORTEST_OFF_TIME: Duration = Duration::from_millis(100);
 /// Nobody waits longer than this in a cycle.
 pub const LONGEST_OFF_TIME: Duration = Duration::from_secs(600);
 
-/// How many requests may stand behind the one that is being done.
-const QUEUE: usize = 32;
+/// How many requests may stand behind the one that is being done: every outlet of a large rack.
+const QUEUE: usize = 256;
 
 /// How patient the owner of a relay is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
