@@ -9,6 +9,7 @@ use basalt_model::{Culprit, EventBody, Failure, Part, PowerState};
 use basalt_plan::plan::{Block, BlockKind, action};
 use tokio::time::Instant;
 
+use crate::ending::is_ending;
 use crate::roots::Roots;
 use crate::run::{Place, Run, broken};
 use crate::session::{Interruption, UNSEEN};
@@ -48,10 +49,8 @@ fn has_payload(block: &Block) -> bool {
 
 /// Whether another attempt can help.
 fn worth_retrying(failure: &Failure) -> bool {
-    !matches!(
-        failure.culprit,
-        Culprit::Canceled | Culprit::Configuration | Culprit::Bug
-    )
+    let never = [Culprit::Canceled, Culprit::Configuration, Culprit::Bug];
+    !never.contains(&failure.culprit) && !is_ending(failure)
 }
 
 impl Run {
@@ -140,12 +139,10 @@ impl Run {
         no_more.then(|| last.clone())
     }
 
-    /// Waits, unless the job is canceled.
+    /// Waits, unless the run is ended.
     async fn pause(&self, pause: Duration) -> Result<(), Failure> {
         tokio::select! {
-            () = self.session.cancel.cancelled() => {
-                Err(Failure::new(Culprit::Canceled, "canceled", "the job was canceled"))
-            }
+            () = self.session.ending.asked() => Err(self.session.ending.failure()),
             () = tokio::time::sleep(pause) => Ok(()),
         }
     }

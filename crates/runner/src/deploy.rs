@@ -10,7 +10,6 @@ use basalt_plan::plan::{Block, BlockKind, Deploy, Download, action};
 use tokio::time::Instant;
 
 use crate::overlay::{self, OverlayFile};
-use crate::recorder::Live;
 use crate::roots::{NfsRoot, RootFiles, Roots};
 use crate::run::{Place, Run};
 use crate::session::chain;
@@ -115,25 +114,18 @@ impl Run {
             allow_hosts: self.plan.dispatcher.allow_hosts.clone(),
             size_limit: LARGEST_DOWNLOAD,
         };
-        let live = self.session.recorder.live();
+        let watcher = self.session.recorder.watcher().clone();
         let progress = move |progress: Progress<'_>| {
-            let _ = live.send(Live::Progress {
-                label: progress.label.to_owned(),
-                done: progress.received,
-                total: progress.total,
-                unit: "bytes",
-            });
+            watcher.progress(progress.label, progress.received, progress.total);
         };
         let awaited = format!(
             "{} from {}",
             download.label,
             basalt_artifacts::public_url(&download.url)
         );
-        let cancel = self.session.cancel.clone();
+        let ending = self.session.ending.clone();
         let fetched = tokio::select! {
-            () = cancel.cancelled() => {
-                return Err(Failure::new(Culprit::Canceled, "canceled", "the job was canceled"));
-            }
+            () = ending.asked() => return Err(ending.failure()),
             fetched = tokio::time::timeout_at(
                 deadline,
                 self.cache.fetch(&request, &policy, &progress),
@@ -162,12 +154,7 @@ impl Run {
             Ok(Ok(fetched)) => fetched,
         };
         let linux_version = if download.label == "kernel" {
-            let path = fetched.path.clone();
-            tokio::task::spawn_blocking(move || kernel_identity(&path))
-                .await
-                .ok()
-                .and_then(Result::ok)
-                .flatten()
+            self.kernel_identity(&fetched).await
         } else {
             None
         };
@@ -182,6 +169,18 @@ impl Run {
             })?;
         }
         Ok(fetched)
+    }
+
+    /// What a kernel's image calls itself.
+    async fn kernel_identity(&self, kernel: &Fetched) -> Option<String> {
+        if let Some(identity) = self.shared.kernel(kernel.sha256) {
+            return identity;
+        }
+        let path = kernel.path.clone();
+        let read = tokio::task::spawn_blocking(move || kernel_identity(&path));
+        let identity = read.await.ok().and_then(Result::ok)?;
+        self.shared.remember_kernel(kernel.sha256, identity.clone());
+        identity
     }
 
     fn overlay_files(&self) -> Vec<OverlayFile> {
@@ -250,7 +249,7 @@ impl Run {
         if let Some(old) = self.roots.take() {
             old.close().await;
         }
-        let roots = Roots::open(&self.plan.dispatcher, spec).await?;
+        let roots = Roots::open(&self.shared, &self.plan.dispatcher, spec).await?;
         self.session.served = Some(roots.events());
         self.roots = Some(roots);
         Ok(())

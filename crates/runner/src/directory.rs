@@ -79,19 +79,36 @@ pub enum DirectoryError {
     },
 }
 
+/// What a run is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRun<'a> {
+    /// Its id.
+    pub run: RunId,
+    /// The job's number: the `N` of `/lava-N` on the board.
+    pub job_number: u64,
+    /// The job's text.
+    pub job_text: &'a str,
+    /// What will be done.
+    pub plan: &'a Plan,
+    /// Now.
+    pub now: UtcMicros,
+    /// The caller's own files, by name.
+    pub beside: &'a [(&'a str, Vec<u8>)],
+}
+
 /// One run's directory, locked by this process.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
     record: RunRecord,
     plan: Plan,
+    plan_sha256: basalt_model::Sha256,
     // Held for its lock.
     _lock: File,
 }
 
 impl RunDirectory {
-    /// Makes a run. It appears under `path` at once and whole, `beside` (the caller's own files, by
-    /// name) with it, so that a kill leaves either no run or one that can be resumed.
+    /// Makes a run with an id of its own: see [`RunDirectory::make`].
     pub fn create(
         path: &Path,
         job_text: &str,
@@ -100,9 +117,34 @@ impl RunDirectory {
         now: UtcMicros,
         beside: &[(&str, Vec<u8>)],
     ) -> Result<Self, DirectoryError> {
+        let run = RunId::from_uuid(uuid::Uuid::now_v7());
+        Self::make(
+            path,
+            NewRun {
+                run,
+                job_number,
+                job_text,
+                plan,
+                now,
+                beside,
+            },
+        )
+    }
+
+    /// Makes a run. It appears under `path` at once and whole, with the files beside it, so that a
+    /// kill leaves either no run or one that can be resumed. Durable before this returns.
+    pub fn make(path: &Path, new_run: NewRun<'_>) -> Result<Self, DirectoryError> {
+        let NewRun {
+            run,
+            job_number,
+            job_text,
+            plan,
+            now,
+            beside,
+        } = new_run;
         let record = RunRecord {
             version: VERSION,
-            run: RunId::from_uuid(uuid::Uuid::now_v7()),
+            run,
             job_number,
             job_name: plan.job_name.clone(),
             board: plan.board.name.to_string(),
@@ -120,47 +162,39 @@ impl RunDirectory {
             let directory = new.join(directory);
             std::fs::create_dir_all(&directory).map_err(io("make", &directory))?;
         }
-        write_durably(&new.join("job.yaml"), job_text.as_bytes())?;
-        write_durably(&new.join("plan.json"), plan_json(plan).as_bytes())?;
+        write_synced(&new.join("job.yaml"), job_text.as_bytes())?;
+        let plan_json = json(plan);
+        write_synced(&new.join("plan.json"), &plan_json)?;
         for (name, content) in beside {
-            write_durably(&new.join(name), content)?;
+            write_synced(&new.join(name), content)?;
         }
-        write_durably(&new.join("run.json"), &json(&record))?;
+        write_synced(&new.join("run.json"), &json(&record))?;
+        let lock = lock(&new)?;
         // An empty directory that the user made beforehand is replaced by the rename.
         std::fs::rename(&new, path).map_err(io("make", path))?;
         File::open(parent)
             .and_then(|parent| parent.sync_all())
             .map_err(io("make durable", parent))?;
-        Self::open(path)
+        Ok(Self {
+            path: path.to_owned(),
+            record,
+            plan: plan.clone(),
+            plan_sha256: digest(&plan_json),
+            _lock: lock,
+        })
     }
 
     /// Opens a run that is there, to go on with it.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
         let record: RunRecord = read_json(path, "run.json")?;
-        let plan: Plan = read_json(path, "plan.json")?;
-        let lock_path = path.join("run.lock");
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(io("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(DirectoryError::Running {
-                    path: path.to_owned(),
-                });
-            }
-            Err(std::fs::TryLockError::Error(source)) => {
-                return Err(io("lock", &lock_path)(source));
-            }
-        }
+        let plan_json = read(path, "plan.json")?;
+        let plan: Plan = parse(path, "plan.json", &plan_json)?;
         Ok(Self {
             path: path.to_owned(),
             record,
             plan,
-            _lock: lock,
+            plan_sha256: digest(&plan_json),
+            _lock: lock(path)?,
         })
     }
 
@@ -186,12 +220,30 @@ impl RunDirectory {
 
     /// SHA-256 of `plan.json`.
     pub fn plan_sha256(&self) -> basalt_model::Sha256 {
-        basalt_model::Sha256(Sha256::digest(plan_json(&self.plan).as_bytes()).into())
+        self.plan_sha256
     }
 }
 
-fn plan_json(plan: &Plan) -> String {
-    serde_json::to_string_pretty(plan).expect("a plan is plain data with string keys")
+/// Takes the lock of a run; it goes with the directory when that is renamed.
+fn lock(directory: &Path) -> Result<File, DirectoryError> {
+    let path = directory.join("run.lock");
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io("open", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DirectoryError::Running {
+            path: directory.to_owned(),
+        }),
+        Err(std::fs::TryLockError::Error(source)) => Err(io("lock", &path)(source)),
+    }
+}
+
+fn digest(bytes: &[u8]) -> basalt_model::Sha256 {
+    basalt_model::Sha256(Sha256::digest(bytes).into())
 }
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
@@ -202,13 +254,41 @@ fn read_json<T: serde::de::DeserializeOwned>(
     directory: &Path,
     file: &'static str,
 ) -> Result<T, DirectoryError> {
-    let not_a_run = |source| DirectoryError::NotARun {
+    parse(directory, file, &read(directory, file)?)
+}
+
+fn not_a_run(
+    directory: &Path,
+    file: &'static str,
+    source: Option<serde_json::Error>,
+) -> DirectoryError {
+    DirectoryError::NotARun {
         path: directory.to_owned(),
         file,
         source,
-    };
-    let bytes = std::fs::read(directory.join(file)).map_err(|_| not_a_run(None))?;
-    serde_json::from_slice(&bytes).map_err(|source| not_a_run(Some(source)))
+    }
+}
+
+fn read(directory: &Path, file: &'static str) -> Result<Vec<u8>, DirectoryError> {
+    std::fs::read(directory.join(file)).map_err(|_| not_a_run(directory, file, None))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(
+    directory: &Path,
+    file: &'static str,
+    bytes: &[u8],
+) -> Result<T, DirectoryError> {
+    serde_json::from_slice(bytes).map_err(|source| not_a_run(directory, file, Some(source)))
+}
+
+/// Writes a file that nobody can see yet, because its directory has no name.
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DirectoryError> {
+    File::create(path)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_data()
+        })
+        .map_err(io("write", path))
 }
 
 /// Writes a file so that a reader finds it whole or not at all, whatever is killed.

@@ -64,6 +64,16 @@ pub enum HostError {
         /// Its user.
         uid: u32,
     },
+    /// Another lease has the board since (decision D1).
+    #[error("board {board} is past epoch {}: epoch {} was granted since", epoch.0, highest.0)]
+    OldEpoch {
+        /// The board.
+        board: BoardName,
+        /// The lease's.
+        epoch: Epoch,
+        /// The highest that was seen.
+        highest: Epoch,
+    },
     /// The operating system refused.
     #[error("cannot {doing} {path}")]
     Io {
@@ -167,6 +177,11 @@ impl HostState {
         }
     }
 
+    /// The highest epoch of a board that was seen on this host.
+    pub fn highest_epoch(&self, board: &BoardName) -> Epoch {
+        highest_epoch(&self.directory.join("boards"), board)
+    }
+
     /// A number for a local job, never given before on this host for this lab.
     pub fn next_job_number(&self) -> Result<u64, HostError> {
         let path = self.directory.join("job-number");
@@ -226,14 +241,38 @@ impl BoardLock {
 
     /// The highest epoch granted so far.
     pub fn highest_epoch(&self) -> Epoch {
-        let text = std::fs::read_to_string(self.epoch_path()).unwrap_or_default();
-        Epoch(text.trim().parse().unwrap_or(0))
+        highest_epoch(&self.directory, &self.board)
     }
 
-    /// Grants the next epoch; durable before this returns.
+    /// Grants the next epoch, where no server does; durable before this returns.
     pub fn grant(&self) -> Result<Epoch, HostError> {
         let epoch = Epoch(self.highest_epoch().0 + 1);
-        let path = self.epoch_path();
+        self.keep(epoch)?;
+        Ok(epoch)
+    }
+
+    /// Takes the epoch that a server has granted; durable before this returns. The highest one may
+    /// come again: it is the same lease.
+    ///
+    /// # Errors
+    /// [`HostError::OldEpoch`]: a later one was seen. Nothing may be done under this one.
+    pub fn accept(&self, epoch: Epoch) -> Result<(), HostError> {
+        let highest = self.highest_epoch();
+        if epoch < highest {
+            return Err(HostError::OldEpoch {
+                board: self.board.clone(),
+                epoch,
+                highest,
+            });
+        }
+        if epoch > highest {
+            self.keep(epoch)?;
+        }
+        Ok(())
+    }
+
+    fn keep(&self, epoch: Epoch) -> Result<(), HostError> {
+        let path = epoch_path(&self.directory, &self.board);
         let new = path.with_extension("epoch.new");
         File::create(&new)
             .and_then(|mut file| {
@@ -242,13 +281,17 @@ impl BoardLock {
             })
             .and_then(|()| std::fs::rename(&new, &path))
             .and_then(|()| File::open(&self.directory)?.sync_all())
-            .map_err(io("write", &path))?;
-        Ok(epoch)
+            .map_err(io("write", &path))
     }
+}
 
-    fn epoch_path(&self) -> PathBuf {
-        self.directory.join(format!("{}.epoch", self.board))
-    }
+fn epoch_path(directory: &Path, board: &BoardName) -> PathBuf {
+    directory.join(format!("{board}.epoch"))
+}
+
+fn highest_epoch(directory: &Path, board: &BoardName) -> Epoch {
+    let text = std::fs::read_to_string(epoch_path(directory, board)).unwrap_or_default();
+    Epoch(text.trim().parse().unwrap_or(0))
 }
 
 /// The same for everybody who switches the same outlet, whatever he calls it.
@@ -343,6 +386,31 @@ mod tests {
         take(two.path(), &relay("rack", &url), 2).unwrap();
         drop(lock);
         take(two.path(), &relay("rack", &url), 1).unwrap();
+    }
+
+    #[test]
+    fn an_epoch_of_a_server_is_kept_and_an_older_one_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = HostState::open(directory.path()).unwrap();
+        let board = BoardName::new("b1");
+        let lock = host.take(&board, "run 1", UtcMicros(5)).unwrap();
+        lock.accept(Epoch(7)).unwrap();
+        assert_eq!(host.highest_epoch(&board), Epoch(7));
+        // The same lease, taken up again.
+        lock.accept(Epoch(7)).unwrap();
+        // Somebody without a server comes behind it.
+        assert_eq!(lock.grant().unwrap(), Epoch(8));
+        let error = lock.accept(Epoch(7)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                HostError::OldEpoch {
+                    highest: Epoch(8),
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[test]

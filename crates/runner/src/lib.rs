@@ -6,6 +6,7 @@
 //! - [`state`] folds the journal, [`recorder`] writes it and tells who watches;
 //! - [`overlay`] and `board/` are what runs on the board; [`signals`] and [`results`] read what it
 //!   says;
+//! - [`Shared`] is what the runs of one process have in common; [`Ending`] ends one from outside;
 //! - [`host`] holds the locks and epochs that arbitrate boards on one host.
 //!
 //! What is not done here: planning, scheduling, and every decision of a server. The runner takes
@@ -15,6 +16,7 @@ mod blocks;
 mod boot;
 mod deploy;
 pub mod directory;
+pub mod ending;
 mod export;
 pub mod host;
 mod inbox;
@@ -26,11 +28,15 @@ pub mod results;
 mod roots;
 mod run;
 pub mod session;
+mod shared;
 pub mod signals;
 mod stage;
 pub mod state;
 mod transfer;
+mod watcher;
 
 pub use directory::RunDirectory;
-pub use recorder::Live;
-pub use run::{Attach, Resources, RunError, Summary, run};
+pub use ending::Ending;
+pub use run::{Attach, LEASE_LOST, Resources, RunError, Summary, run};
+pub use shared::Shared;
+pub use watcher::{Grown, Live, Watcher};

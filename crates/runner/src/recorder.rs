@@ -6,33 +6,13 @@ use std::time::Duration;
 use basalt_journal::{Journal, JournalError};
 use basalt_model::event::Level;
 use basalt_model::{Event, EventBody};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::state::RunState;
+use crate::watcher::Watcher;
 
 /// How long an event that asks for nothing better may wait for the disk (decision D7).
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-
-/// What a watcher of a live run is told. Never what the journal does not also hold, but for
-/// progress, which nobody needs afterwards.
-#[derive(Clone, Debug)]
-pub enum Live {
-    /// An event, already in the journal.
-    Event(Box<Event>),
-    /// The board said this; already in the console's segments.
-    Console(Vec<u8>),
-    /// Something long goes on.
-    Progress {
-        /// What: `kernel`, `idle`.
-        label: String,
-        /// How much is done: bytes or milliseconds.
-        done: u64,
-        /// Of how much, where that is known.
-        total: Option<u64>,
-        /// `bytes` or `ms`.
-        unit: &'static str,
-    },
-}
 
 /// Journal, state and watchers of one run.
 #[derive(Debug)]
@@ -40,13 +20,13 @@ pub struct Recorder {
     journal: Arc<Mutex<Journal>>,
     dirty: Arc<Notify>,
     state: RunState,
-    live: mpsc::UnboundedSender<Live>,
+    watcher: Watcher,
     syncer: tokio::task::JoinHandle<()>,
 }
 
 impl Recorder {
     /// Takes a journal and what it held. Must be called within a tokio runtime.
-    pub fn new(journal: Journal, events: &[Event], live: mpsc::UnboundedSender<Live>) -> Self {
+    pub fn new(journal: Journal, events: &[Event], watcher: Watcher) -> Self {
         let journal = Arc::new(Mutex::new(journal));
         let dirty = Arc::new(Notify::new());
         let syncer = tokio::spawn(sync_lazily(journal.clone(), dirty.clone()));
@@ -54,7 +34,7 @@ impl Recorder {
             journal,
             dirty,
             state: RunState::of(events),
-            live,
+            watcher,
             syncer,
         }
     }
@@ -69,8 +49,7 @@ impl Recorder {
         let event = lock(&self.journal).append(body)?;
         self.dirty.notify_one();
         self.state.apply(&event);
-        // Nobody watching is no error.
-        let _ = self.live.send(Live::Event(Box::new(event)));
+        self.watcher.event(event);
         Ok(())
     }
 
@@ -93,9 +72,9 @@ impl Recorder {
         })
     }
 
-    /// Where to tell of progress; not kept.
-    pub fn live(&self) -> mpsc::UnboundedSender<Live> {
-        self.live.clone()
+    /// Who watches; to tell of what is not kept.
+    pub fn watcher(&self) -> &Watcher {
+        &self.watcher
     }
 
     /// What the journal has cost since it was opened.

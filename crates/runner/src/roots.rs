@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use basalt_lab::profile::DispatcherProfile;
 use basalt_model::{Failure, Part};
@@ -10,6 +11,7 @@ use basalt_netboot::tftp::{FileSource, Root, RootSpec, TftpServer, TransferEvent
 use tokio::sync::broadcast;
 
 use crate::session::chain;
+use crate::shared::Shared;
 
 /// What a lease serves.
 #[derive(Debug)]
@@ -39,16 +41,21 @@ pub(crate) struct NfsRoot {
 #[derive(Debug)]
 pub(crate) struct Roots {
     address: Ipv4Addr,
-    server: TftpServer,
+    server: Arc<TftpServer>,
     root: Root,
-    nfs: Option<(NfsServer, Export)>,
+    nfs: Option<(Arc<NfsServer>, Export)>,
 }
 
 impl Roots {
-    /// Binds the servers and opens the roots.
-    pub async fn open(dispatcher: &DispatcherProfile, files: RootFiles) -> Result<Self, Failure> {
+    /// Opens the roots, on servers that are bound where nobody needed them before.
+    pub async fn open(
+        shared: &Shared,
+        dispatcher: &DispatcherProfile,
+        files: RootFiles,
+    ) -> Result<Self, Failure> {
         let host = |code: &str, message: String| Failure::infrastructure(Part::Host, code, message);
-        let server = TftpServer::bind(dispatcher.tftp_listen)
+        let server = shared
+            .tftp(dispatcher.tftp_listen)
             .map_err(|error| host("tftp-bind", chain(&error)))?;
         let spec = RootSpec {
             client: files.client,
@@ -62,7 +69,8 @@ impl Roots {
         let nfs = match files.nfs {
             None => None,
             Some(nfs) => {
-                let server = NfsServer::bind(dispatcher.nfs_listen)
+                let server = shared
+                    .nfs(dispatcher.nfs_listen)
                     .map_err(|error| host("nfs-bind", chain(&error)))?;
                 let spec = ExportSpec {
                     client: files.client,

@@ -17,15 +17,16 @@ use basalt_model::{Epoch, EventBody, Failure, Outcome, Part, PowerState};
 use basalt_plan::Plan;
 use basalt_plan::plan::{Block, BlockKind, action};
 use basalt_power::RelayHandle;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::directory::RunDirectory;
+use crate::ending::Ending;
 use crate::host::{BoardLock, HostError, HostState};
-use crate::recorder::{Live, Recorder};
+use crate::recorder::Recorder;
 use crate::roots::Roots;
 use crate::session::{Session, chain};
+use crate::shared::Shared;
+use crate::watcher::Watcher;
 
 /// What a run needs of its host.
 pub struct Resources {
@@ -33,15 +34,22 @@ pub struct Resources {
     pub host: HostState,
     /// The board, taken.
     pub lock: BoardLock,
+    /// The lease's epoch, where a server grants it; else the run takes the next one of this host.
+    pub epoch: Option<Epoch>,
     /// Downloads.
     pub cache: Cache,
+    /// What this run has in common with others of its process.
+    pub shared: Shared,
     /// Attaches the board's console, starting the keeper where there is none.
     pub attach: Attach,
     /// Who watches.
-    pub live: mpsc::UnboundedSender<Live>,
-    /// Ends the run.
-    pub cancel: CancellationToken,
+    pub watcher: Watcher,
+    /// Ends the run from outside.
+    pub ending: Ending,
 }
+
+/// The code of a run whose board is another lease's by now.
+pub const LEASE_LOST: &str = "lease-lost";
 
 /// Attaches a console at an offset (`None`: at its end) as the writer of this name.
 pub type Attach = Arc<
@@ -96,6 +104,7 @@ pub(crate) struct Run {
     pub session: Session,
     pub relay: RelayHandle,
     pub cache: Cache,
+    pub shared: Shared,
     pub epoch: Epoch,
     pub roots: Option<Roots>,
     /// The deploy block whose roots an earlier start of the runner had open.
@@ -123,7 +132,7 @@ pub async fn run(directory: RunDirectory, resources: Resources) -> Result<Summar
     } else {
         (Journal::create(&path, run_id, clock.clone())?, Vec::new())
     };
-    let mut recorder = Recorder::new(journal, &events, resources.live.clone());
+    let mut recorder = Recorder::new(journal, &events, resources.watcher.clone());
     if recorder.state().finished.is_none() {
         let may_reattach = accept(&mut recorder, &directory, &resources.lock, &clock)?;
         recorder = drive(&directory, recorder, &resources, clock, may_reattach).await?;
@@ -188,13 +197,24 @@ async fn drive(
     may_reattach: bool,
 ) -> Result<Recorder, RunError> {
     let plan = directory.plan().clone();
-    let relay = RelayHandle::spawn(&plan.relay, &resources.host.path().join("boards"));
+    let lock_dir = resources.host.path().join("boards");
+    let relay = resources.shared.relay(&plan.relay, &lock_dir);
     let who = format!("run {} of job {:?}", directory.record().run, plan.job_name);
     let from = may_reattach.then(|| recorder.state().console_to);
-    let epoch = if may_reattach {
-        resources.lock.highest_epoch()
-    } else {
-        resources.lock.grant()?
+    let granted = match resources.epoch {
+        Some(epoch) => resources.lock.accept(epoch).map(|()| epoch),
+        None if may_reattach => Ok(resources.lock.highest_epoch()),
+        None => resources.lock.grant(),
+    };
+    let epoch = match granted {
+        Ok(epoch) => epoch,
+        // The board is another lease's: not even its relay is ours to touch.
+        Err(error @ HostError::OldEpoch { .. }) => {
+            let failure = Failure::infrastructure(Part::Board, LEASE_LOST, chain(&error));
+            end_untouched(&mut recorder, failure)?;
+            return Ok(recorder);
+        }
+        Err(error) => return Err(error.into()),
     };
     let console = match (resources.attach)(from, who).await {
         Ok(console) => console,
@@ -220,7 +240,7 @@ async fn drive(
         session: Session::new(
             recorder,
             clock,
-            resources.cancel.clone(),
+            resources.ending.clone(),
             console,
             character_delay,
         ),
@@ -228,6 +248,7 @@ async fn drive(
         directory: directory.clone(),
         relay,
         cache: resources.cache.clone(),
+        shared: resources.shared.clone(),
         epoch,
         roots: None,
         closed_roots: None,
@@ -278,6 +299,17 @@ async fn end_without_console(
         outcome: Outcome::Incomplete,
         failure: Some(Box::new(failure)),
         power: state,
+    })?;
+    Ok(())
+}
+
+/// Ends a run whose board it may not touch.
+fn end_untouched(recorder: &mut Recorder, failure: Failure) -> Result<(), RunError> {
+    recorder.log(Level::Error, failure.sentence())?;
+    recorder.record_durably(EventBody::Finished {
+        outcome: Outcome::Incomplete,
+        failure: Some(Box::new(failure)),
+        power: PowerState::Unknown,
     })?;
     Ok(())
 }
@@ -344,8 +376,8 @@ impl Run {
     }
 
     async fn finalize_on_record(&mut self, result: Result<(), Failure>) -> Result<(), RunError> {
-        // A canceled run is finalized all the same.
-        self.session.cancel = CancellationToken::new();
+        // A run that is ended is finalized all the same.
+        self.session.ending = Ending::new();
         self.session.enter(crate::session::Stage::Loader);
         self.session.listen(None);
         let level = (self.plan.blocks.len() + 1).to_string();

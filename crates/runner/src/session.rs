@@ -20,8 +20,8 @@ use basalt_model::{EventBody, KernelReport};
 use basalt_netboot::tftp::TransferEvent;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use crate::ending::Ending;
 use crate::inbox::Inbox;
 use crate::recorder::Recorder;
 use crate::signals::SignalReader;
@@ -63,8 +63,8 @@ pub enum Interruption {
     /// The keeper, or its way to the board, was lost while something was typed: nobody knows how much
     /// arrived.
     KeeperLost,
-    /// A person or client ended the job.
-    Canceled,
+    /// The run is ended from outside.
+    Ended,
     /// Our own house: journal or keeper.
     Broken(String),
 }
@@ -123,8 +123,8 @@ pub struct Session {
     pub recorder: Recorder,
     /// The host's clocks.
     pub clock: Clock,
-    /// Ends the run when it is canceled.
-    pub cancel: CancellationToken,
+    /// Ends the run from outside.
+    pub ending: Ending,
     /// Events of the boot servers of this lease.
     pub served: Option<broadcast::Receiver<TransferEvent>>,
     /// Lines of files that the board prints (`basalt-show`): number and data, checked.
@@ -158,7 +158,7 @@ impl Session {
     pub fn new(
         recorder: Recorder,
         clock: Clock,
-        cancel: CancellationToken,
+        ending: Ending,
         console: BoardConsole,
         character_delay: Duration,
     ) -> Self {
@@ -166,7 +166,7 @@ impl Session {
         Self {
             recorder,
             clock,
-            cancel,
+            ending,
             served: None,
             file_lines: VecDeque::new(),
             refused_file: None,
@@ -283,7 +283,7 @@ impl Session {
         if self.watch.pending().is_some() {
             until = until.min(self.last_data + REPORT_QUIET);
         }
-        let cancel = self.cancel.clone();
+        let ending = self.ending.clone();
         let served = async {
             match &mut self.served {
                 Some(served) => loop {
@@ -299,7 +299,7 @@ impl Session {
         };
         tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(Interruption::Canceled),
+            () = ending.asked() => Err(Interruption::Ended),
             event = served => self.take_served(event),
             event = self.console.next(until) => match event {
                 Ok(event) => self.take_console(event),

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::{Interruption, Listening, REPORT_QUIET, Session, Stage};
 use crate::inbox;
-use crate::recorder::Live;
 use crate::signals::{Heard, Seen};
 
 impl Session {
@@ -131,7 +130,8 @@ impl Session {
     ) -> Result<(), Interruption> {
         self.heard_anything = true;
         self.last_data = Instant::now();
-        let _ = self.recorder.live().send(Live::Console(bytes.to_vec()));
+        let end = offset + bytes.len() as u64;
+        self.recorder.watcher().console(end, bytes);
         self.expect.feed(bytes);
         for (end, heard) in self.signals.feed(bytes) {
             self.take_heard(end, heard)?;

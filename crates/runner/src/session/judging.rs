@@ -101,9 +101,7 @@ impl Session {
                 awaited,
             ),
             // Nothing went wrong: what was awaited and said last is no evidence of anything.
-            Interruption::Canceled => {
-                Failure::new(Culprit::Canceled, "canceled", "the job was canceled")
-            }
+            Interruption::Ended => self.ending.failure(),
             Interruption::Broken(why) => self.failure(
                 Culprit::Infrastructure,
                 Some(Part::Host),

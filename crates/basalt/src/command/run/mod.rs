@@ -10,9 +10,8 @@ use anyhow::Context;
 use basalt_artifacts::Cache;
 use basalt_clock::Clock;
 use basalt_runner::host::{BoardLock, HostState};
-use basalt_runner::{Attach, Live, Resources, RunDirectory, Summary};
+use basalt_runner::{Attach, Ending, Live, Resources, RunDirectory, Shared, Summary, Watcher};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::arguments::RunArguments;
 use crate::exit::{Exit, refused};
@@ -245,21 +244,23 @@ async fn drive(
     let watching = tokio::spawn(reporter.follow(follow));
     let (live, events) = mpsc::unbounded_channel();
     let passing = tokio::spawn(pass_on(events, told.clone()));
-    let cancel = CancellationToken::new();
+    let ending = Ending::new();
     let resources = Resources {
         attach: attach(keeping, laboratory::kept_console(&directory.plan().board)),
         host,
         lock,
+        epoch: None,
         cache,
-        live,
-        cancel: cancel.clone(),
+        shared: Shared::new(),
+        watcher: Watcher::Live(live),
+        ending: ending.clone(),
     };
     let result = {
         let mut running = std::pin::pin!(basalt_runner::run(directory, resources));
         loop {
             tokio::select! {
                 result = &mut running => break result,
-                ask = signals.next() => stop(ask, &cancel, &told),
+                ask = signals.next() => stop(ask, &ending, &told),
             }
         }
     };
@@ -276,8 +277,8 @@ async fn drive(
 }
 
 /// The first time cancels; the second time ends at once.
-fn stop(ask: Ask, cancel: &CancellationToken, told: &mpsc::UnboundedSender<Told>) {
-    if cancel.is_cancelled() {
+fn stop(ask: Ask, ending: &Ending, told: &mpsc::UnboundedSender<Told>) {
+    if ending.is_asked() {
         // A terminal that goes away often says so twice; that is one wish.
         if ask == Ask::Hangup {
             return;
@@ -285,7 +286,7 @@ fn stop(ask: Ask, cancel: &CancellationToken, told: &mpsc::UnboundedSender<Told>
         eprintln!("\nended at once; the board is as it was left, and the run can be resumed");
         std::process::exit(Exit::signal(ask.number()));
     }
-    cancel.cancel();
+    ending.cancel(None);
     let note = "canceling: the board is being switched off; once more ends at once and leaves it";
     // Nobody shows anything any more where this fails.
     let _ = told.send(Told::Note(note.to_owned()));
