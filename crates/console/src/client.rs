@@ -163,8 +163,26 @@ impl KeeperClient {
 
     /// A console's view, kept up to date until the keeper goes away (then it is closed).
     pub async fn watch(&self, console: &str) -> Result<watch::Receiver<ConsoleView>, RequestError> {
+        self.watch_what(console, false).await
+    }
+
+    /// As [`KeeperClient::watch`], for who only wants to know how the way to the console is: what is
+    /// appended may not be told.
+    pub async fn watch_source(
+        &self,
+        console: &str,
+    ) -> Result<watch::Receiver<ConsoleView>, RequestError> {
+        self.watch_what(console, true).await
+    }
+
+    async fn watch_what(
+        &self,
+        console: &str,
+        source_only: bool,
+    ) -> Result<watch::Receiver<ConsoleView>, RequestError> {
         let operation = Operation::Watch {
             console: console.to_owned(),
+            source_only,
         };
         let Answer::View { .. } = self.ask(operation, ANSWER_LIMIT).await? else {
             return Err(RequestError::Unexpected);

@@ -62,6 +62,9 @@ pub enum Operation {
     Watch {
         /// Which.
         console: String,
+        /// Only how the way to it is, not what is appended. Keepers of former releases tell both.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        source_only: bool,
     },
     /// The right to type, until released or until this connection ends. Answer: [`Answer::Done`].
     Claim {
@@ -313,6 +316,7 @@ mod tests {
             id: 2,
             op: Operation::Watch {
                 console: "a".into(),
+                source_only: false,
             },
         };
         assert_eq!(

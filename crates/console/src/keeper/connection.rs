@@ -185,11 +185,15 @@ impl Client {
                 registry.shutdown().cancel();
                 return sent.err().map(|Gone| Ok(Answer::Done));
             }
-            Operation::Watch { console } => match registry.view(&console) {
+            Operation::Watch {
+                console,
+                source_only,
+            } => match registry.view(&console) {
                 Ok(mut view) => {
                     let now = view.borrow_and_update().clone();
                     let lines = self.lines.clone();
-                    self.tasks.spawn(push_events(id, console, now, view, lines));
+                    self.tasks
+                        .spawn(push_events(id, console, source_only, now, view, lines));
                     return None;
                 }
                 Err(refusal) => Err(refusal),
@@ -291,6 +295,7 @@ fn add(registry: &Registry, consoles: &[KeptConsole]) -> Result<Answer, Refusal>
 async fn push_events(
     id: u64,
     console: String,
+    source_only: bool,
     mut known: ConsoleView,
     mut view: watch::Receiver<ConsoleView>,
     lines: mpsc::Sender<String>,
@@ -303,9 +308,12 @@ async fn push_events(
         return;
     }
     while view.changed().await.is_ok() {
+        if source_only && view.borrow_and_update().source == known.source {
+            continue;
+        }
         let now = view.borrow_and_update().clone();
         let mut messages = Vec::new();
-        if (now.end, now.records) != (known.end, known.records) {
+        if !source_only && (now.end, now.records) != (known.end, known.records) {
             messages.push(Message::Appended {
                 console: console.clone(),
                 end: now.end,
