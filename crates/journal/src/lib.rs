@@ -8,12 +8,16 @@
 //! What is not done here: the meaning of events (the runner folds them) and console bytes (they
 //! are in the console's segments; the journal holds spans).
 
+mod reader;
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use basalt_clock::Clock;
 use basalt_model::{Event, EventBody, ParseEventError, RunId};
+
+pub use reader::{Reader, Record};
 
 /// First bytes of a journal; the last one is the version of the framing.
 const MAGIC: &[u8; 8] = b"basaltj\x01";
