@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use basalt_console::KeptConsole;
 use basalt_job::JobDefinition;
-use basalt_lab::profile::{BoardProfile, ConsoleSource, Relay, RelayDriver};
+use basalt_lab::profile::BoardProfile;
 use basalt_lab::{FileKind, Lab, LabFile};
 use basalt_model::Sha256;
 use basalt_plan::Plan;
@@ -165,44 +165,17 @@ pub fn kept_console(board: &BoardProfile) -> KeptConsole {
     }
 }
 
-/// Names and addresses of relays and consoles: no artifact comes from there (decision D21).
-pub fn forbidden_hosts<'l>(
-    relays: impl IntoIterator<Item = &'l Relay>,
-    boards: impl IntoIterator<Item = &'l BoardProfile>,
-) -> Vec<String> {
-    let relays = relays.into_iter().filter_map(|relay| match &relay.driver {
-        RelayDriver::Tasmota { url, .. } => Some(host_of(url).to_owned()),
-        RelayDriver::Lcus { .. } => None,
-    });
-    let consoles = boards
-        .into_iter()
-        .filter_map(|board| match &board.console.source {
-            ConsoleSource::Tcp { host, .. } => Some(host.clone()),
-            ConsoleSource::Serial { .. } => None,
-        });
-    let mut hosts: Vec<String> = relays.chain(consoles).collect();
-    hosts.sort();
-    hosts.dedup();
-    hosts
-}
-
-/// The host in `http://host[:port]`; an IPv6 address without its brackets.
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let authority = authority.rsplit('@').next().unwrap_or(authority);
-    match authority.strip_prefix('[') {
-        Some(address) => address.split(']').next().unwrap_or(address),
-        None => authority.split(':').next().unwrap_or(authority),
-    }
-}
-
 /// Something in a lab's directory that is not read and was probably meant to be.
 struct PassedOver {
     /// Where it is, below the lab's directory.
     path: String,
     /// Where it would be read.
     meant: String,
+}
+
+/// The texts of a lab's files, as a server keeps them.
+pub fn texts(directory: &Path) -> anyhow::Result<Vec<LabFile>> {
+    Ok(lab_files(directory)?.0)
 }
 
 /// The lab's files, and what lies beside them.
@@ -293,19 +266,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_a_relay_is_found_in_its_url() {
-        assert_eq!(host_of("http://10.77.0.1:8081"), "10.77.0.1");
-        assert_eq!(host_of("http://pdu"), "pdu");
-        assert_eq!(host_of("http://[fd00::1]:80"), "fd00::1");
-    }
-
-    #[test]
     fn the_example_lab_is_read_and_its_devices_are_no_place_for_artifacts() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lab-config/virtual");
         let mut reading = Reading::default();
         let lab = reading.lab(&directory).unwrap().unwrap();
         assert_eq!(reading.count(), "no mistakes");
-        assert_eq!(forbidden_hosts(&lab.relays, &lab.boards), ["10.77.0.1"]);
+        assert_eq!(
+            basalt_runner::forbidden_hosts(&lab.relays, &lab.boards),
+            ["10.77.0.1"]
+        );
         let error = board(&lab, "qemu-11").unwrap_err();
         assert!(
             error.to_string().contains("did you mean `qemu-1`?"),

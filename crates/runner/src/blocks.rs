@@ -57,6 +57,9 @@ impl Run {
     /// Performs what is left to do.
     pub(crate) async fn blocks(&mut self) -> Result<(), Failure> {
         for index in 0..self.plan.blocks.len() {
+            if self.session.ending.is_asked() {
+                return Err(self.session.ending.failure());
+            }
             self.block(index).await?;
         }
         Ok(())

@@ -13,6 +13,9 @@ pub const SERVER_AWAY: &str = "server-away";
 /// The code of a run that was ended because its lab is being stopped (decision D23).
 pub const LAB_STOPPED: &str = "lab-stopped";
 
+/// The code of a run whose board is another lease's by now (decision D1).
+pub const LEASE_LOST: &str = "lease-lost";
+
 /// Ends a run from outside, whatever it does. Clones end the same run; who comes first says why.
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
@@ -35,11 +38,12 @@ impl Ending {
         self.end(Failure::new(Culprit::Canceled, CANCELED, message));
     }
 
-    /// The server has acknowledged nothing for `limit`: the board may soon be given to somebody
-    /// else.
-    pub fn server_away(&self, limit: Duration) {
+    /// The server has acknowledged nothing for `away`, which is longer than `limit`: the board may
+    /// soon be given to somebody else.
+    pub fn server_away(&self, away: Duration, limit: Duration) {
         let message = format!(
-            "the server has not answered its dispatcher for {} s",
+            "the server has acknowledged nothing for {:.3} s; the limit is {} s",
+            away.as_secs_f64(),
             limit.as_secs_f64()
         );
         self.end(Failure::infrastructure(Part::Host, SERVER_AWAY, message));
@@ -49,6 +53,12 @@ impl Ending {
     pub fn lab_stopped(&self) {
         let message = "the lab is being stopped";
         self.end(Failure::infrastructure(Part::Host, LAB_STOPPED, message));
+    }
+
+    /// The server has given the board to another lease.
+    pub fn lease_lost(&self) {
+        let message = "the server has taken the board from this run";
+        self.end(Failure::infrastructure(Part::Host, LEASE_LOST, message));
     }
 
     fn end(&self, failure: Failure) {
@@ -78,7 +88,7 @@ impl Ending {
 
 /// Whether a failure is an ending from outside: no other attempt, whatever the block allows.
 pub(crate) fn is_ending(failure: &Failure) -> bool {
-    [CANCELED, SERVER_AWAY, LAB_STOPPED].contains(&failure.code.as_str())
+    [CANCELED, SERVER_AWAY, LAB_STOPPED, LEASE_LOST].contains(&failure.code.as_str())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod directory;
 pub mod ending;
 mod export;
 pub mod host;
+mod hosts;
 mod inbox;
 mod measure;
 pub mod overlay;
@@ -37,6 +38,7 @@ mod watcher;
 
 pub use directory::RunDirectory;
 pub use ending::Ending;
-pub use run::{Attach, LEASE_LOST, Resources, RunError, Summary, run};
+pub use hosts::forbidden_hosts;
+pub use run::{Attach, Resources, RunError, Summary, give_up, run};
 pub use shared::Shared;
 pub use watcher::{Grown, Live, Watcher};

@@ -20,7 +20,7 @@ use basalt_power::RelayHandle;
 use tokio::time::Instant;
 
 use crate::directory::RunDirectory;
-use crate::ending::Ending;
+use crate::ending::{Ending, LEASE_LOST};
 use crate::host::{BoardLock, HostError, HostState};
 use crate::recorder::Recorder;
 use crate::roots::Roots;
@@ -47,9 +47,6 @@ pub struct Resources {
     /// Ends the run from outside.
     pub ending: Ending,
 }
-
-/// The code of a run whose board is another lease's by now.
-pub const LEASE_LOST: &str = "lease-lost";
 
 /// Attaches a console at an offset (`None`: at its end) as the writer of this name.
 pub type Attach = Arc<
@@ -144,6 +141,48 @@ pub async fn run(directory: RunDirectory, resources: Resources) -> Result<Summar
         "what the run's journal has cost since this start"
     );
     let summary = summary(&recorder);
+    // Whoever hears of the last event may want the board at once; results need only the files.
+    drop(resources.lock);
+    crate::export::write(&directory, recorder.state(), resources.host.path())
+        .map_err(RunError::Results)?;
+    Ok(summary)
+}
+
+/// Ends a run that cannot go on in this process, with a failure of ours: the board off, the failure
+/// kept. Does nothing to a run that has ended.
+///
+/// # Errors
+/// As [`run`].
+pub async fn give_up(
+    directory: RunDirectory,
+    resources: Resources,
+    failure: Failure,
+) -> Result<Summary, RunError> {
+    let clock = Clock::system();
+    let path = directory.file("journal");
+    let run_id = directory.record().run;
+    let (journal, events) = if path.exists() {
+        Journal::open(&path, run_id, clock.clone())?
+    } else {
+        (Journal::create(&path, run_id, clock.clone())?, Vec::new())
+    };
+    let mut recorder = Recorder::new(journal, &events, resources.watcher.clone());
+    if recorder.state().finished.is_none() {
+        accept(&mut recorder, &directory, &resources.lock, &clock)?;
+        let plan = directory.plan();
+        let lock_dir = resources.host.path().join("boards");
+        let relay = resources.shared.relay(&plan.relay, &lock_dir);
+        let epoch = resources
+            .epoch
+            .unwrap_or_else(|| resources.lock.highest_epoch());
+        match resources.lock.accept(epoch) {
+            Ok(()) => end_without_console(&mut recorder, &relay, plan, epoch, failure).await?,
+            Err(HostError::OldEpoch { .. }) => end_untouched(&mut recorder, failure)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let summary = summary(&recorder);
+    drop(resources.lock);
     crate::export::write(&directory, recorder.state(), resources.host.path())
         .map_err(RunError::Results)?;
     Ok(summary)

@@ -1,7 +1,7 @@
 //! Who is told that a run goes on: a terminal that shows everything, or a reader of its files that
 //! only wants to be woken.
 
-use basalt_model::{Event, EventBody};
+use basalt_model::{Event, EventBody, PowerState};
 use tokio::sync::{mpsc, watch};
 
 /// What a watcher of a live run is told. Never what the journal does not also hold, but for
@@ -34,6 +34,8 @@ pub struct Grown {
     pub console: u64,
     /// The run's last event is in the journal.
     pub finished: bool,
+    /// What the board's relay was last asked for or said, as far as this run knows.
+    pub power: Option<PowerState>,
 }
 
 /// Who watches a run.
@@ -52,7 +54,11 @@ impl Watcher {
             Self::Live(live) => drop(live.send(Live::Event(Box::new(event)))),
             Self::Files(files) => files.send_modify(|grown| {
                 grown.seq = event.seq;
-                grown.finished |= matches!(event.body, EventBody::Finished { .. });
+                match event.body {
+                    EventBody::Finished { .. } => grown.finished = true,
+                    EventBody::PowerOutcome { state, .. } => grown.power = Some(state),
+                    _ => {}
+                }
             }),
         }
     }

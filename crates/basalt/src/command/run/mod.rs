@@ -142,7 +142,7 @@ fn begin(
         }
     };
     Ok(Prepared {
-        forbidden_hosts: laboratory::forbidden_hosts(&lab.relays, &lab.boards),
+        forbidden_hosts: basalt_runner::forbidden_hosts(&lab.relays, &lab.boards),
         host,
         lock,
         directory,
@@ -193,14 +193,14 @@ fn resume(
     // board from being switched off.
     let mut reading = Reading::default();
     let forbidden_hosts = match reading.lab(&belonging.lab) {
-        Ok(Some(lab)) => laboratory::forbidden_hosts(&lab.relays, &lab.boards),
+        Ok(Some(lab)) => basalt_runner::forbidden_hosts(&lab.relays, &lab.boards),
         Ok(None) | Err(_) => {
             terminal.note(&format!(
                 "the lab in {} cannot be read now; the run goes on with what it was planned with",
                 belonging.lab.display()
             ));
             let plan = directory.plan();
-            laboratory::forbidden_hosts([&plan.relay], [&plan.board])
+            basalt_runner::forbidden_hosts([&plan.relay], [&plan.board])
         }
     };
     Ok(Prepared {
