@@ -7,11 +7,14 @@
 //! What each key means stands in the examples under `lab-config/` and `device-types/`; what it
 //! becomes, in [`profile`].
 //!
+//! [`diff()`] says in words what one lab has that another has not.
+//!
 //! Not done here: opening files or directories, resolving names of hosts, asking hardware.
 
 mod board;
 pub mod builtin;
 mod check;
+pub mod diff;
 mod dispatcher;
 mod file;
 mod inherit;
@@ -24,6 +27,7 @@ mod scalar;
 pub mod timeouts;
 mod values;
 
+pub use diff::diff;
 pub use file::{FileKind, LabFile};
 pub use profile::Lab;
 pub use read::read;

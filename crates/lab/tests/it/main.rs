@@ -1,5 +1,6 @@
 //! Whole labs, read from texts.
 
+mod differences;
 mod dispatchers;
 mod inheritance;
 mod mistakes;
