@@ -25,23 +25,26 @@ pub mod schema;
 pub mod webhook;
 
 pub use account::{
-    AuditEntry, CreatedToken, LoginLink, Me, NewLoginLink, NewToken, NewUser, Token, User,
-    UserChange, Via,
+    AuditEntry, CreatedToken, LoginLink, Me, NewLoginLink, NewToken, NewUser, Token, TokenQuery,
+    User, UserChange, Via,
 };
 pub use board::{Board, BoardRun, BoardUse, ConsoleChunk, ConsoleState, Maintenance};
 pub use dispatcher::{Dispatcher, DispatcherToken, ModeChange, NewDispatcher};
-pub use feed::{BoardChange, DispatcherChange, FeedEvent, FeedKind, JobChange, LabApplication};
+pub use feed::{
+    BoardChange, DispatcherChange, FeedEvent, FeedKind, FeedQuery, JobChange, LabApplication,
+};
 pub use job::{CancelJob, Candidate, Definition, Job, JobQuery, JobSummary, SubmitJob, Validation};
 pub use lab::{ApplyLab, Lab, LabApplied, LabChange, LabDiff, LabFile, LabSubject, LabVerb};
 pub use latency::{Latency, TrendPoint, TrendQuery};
-pub use log::{LogEnd, LogFormat, LogLine, LogQuery, LogRange};
+pub use log::{FollowQuery, LogEnd, LogFormat, LogLine, LogQuery, LogRange};
 pub use page::{Page, PageQuery};
 pub use problem::{Diagnostic, Problem, Severity};
-pub use queue::{CandidateBoard, Explanation, Queue, QueueEntry};
+pub use queue::{CandidateBoard, Explanation, Queue, QueueEntry, QueueQuery};
 pub use result::{Case, CaseCounts, RunResults};
 pub use run::{Run, RunFile, RunSummary, Step, StepState};
 pub use webhook::{
     CreatedWebhook, Delivery, DeliveryState, NewWebhook, Webhook, WebhookBody, WebhookChange,
+    WebhookEvent,
 };
 
 /// The version in the API's paths.

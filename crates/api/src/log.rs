@@ -64,6 +64,23 @@ pub struct LogQuery {
     pub format: Option<LogFormat>,
 }
 
+/// Which lines of a log are followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(default, deny_unknown_fields)]
+pub struct FollowQuery {
+    /// First line, from 1; a negative number counts from the end. `Last-Event-ID` goes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// Only these levels, joined by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Only lines that hold this text; letters of both cases are alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+}
+
 /// Which lines of a log, once the words are read: what a use case takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogRange {

@@ -85,3 +85,14 @@ pub struct Queue {
     /// Those that come first.
     pub items: Vec<QueueEntry>,
 }
+
+/// How much of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueQuery {
+    /// How many jobs at most: 1 to 500, 50 without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
