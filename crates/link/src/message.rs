@@ -7,6 +7,7 @@ use basalt_model::{
     BoardName, BootId, DispatcherName, Epoch, JobId, LeaseId, PowerState, RunId, UserName,
     UtcMicros,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The oldest protocol that this build speaks.
@@ -165,6 +166,24 @@ pub enum Up {
     /// A kind of a later release.
     #[serde(other)]
     Unknown,
+}
+
+/// What one side says as control messages: [`Up`] or [`Down`].
+pub trait Control: Serialize + DeserializeOwned + Send + std::fmt::Debug + 'static {
+    /// Whether it is of a kind that only a later release knows.
+    fn is_unknown(&self) -> bool;
+}
+
+impl Control for Up {
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
+}
+
+impl Control for Down {
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
 }
 
 /// Where the server's copy of a run ends; the dispatcher goes on from there.

@@ -1,0 +1,5 @@
+//! The link over real sockets.
+
+mod files;
+mod links;
+mod server;
