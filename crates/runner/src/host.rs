@@ -9,19 +9,28 @@
 //! @basalt/outlet/…          (not a file) held while somebody has the outlet, whatever his lab
 //! ```
 //!
-//! A lock dies with its process, whatever kills it; an epoch never goes back.
+//! A lock dies with its process, whatever kills it; an epoch never goes back. Where a process is
+//! killed while it starts another one, that one has its locks until it runs its own program, which
+//! closes them: a lock whose holder is gone is waited for.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use basalt_lab::profile::{Relay, RelayDriver};
 use basalt_model::{BoardName, Epoch, RelayName, UtcMicros};
 use rustix::net::sockopt::socket_peercred;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+/// How long a process that was begun may take to run its own program, at most.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a lock is tried whose holder is gone.
+const ORPHAN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who has a board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +132,8 @@ impl HostState {
         &self.directory
     }
 
-    /// Takes a board, or says who has it. Does not wait.
+    /// Takes a board, or says who has it. Does not wait for anybody who lives; blocks for seconds at
+    /// most where the holder is gone and its lock not yet.
     pub fn take(
         &self,
         board: &BoardName,
@@ -138,15 +148,22 @@ impl HostState {
             .truncate(false)
             .open(&path)
             .map_err(io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(HostError::Held {
-                    board: board.clone(),
-                    holder: Box::new(read_holder(&mut file)),
-                });
+        let until = Instant::now() + ORPHAN_LIMIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let holder = read_holder(&mut file);
+                    if is_running(holder.pid) || Instant::now() >= until {
+                        return Err(HostError::Held {
+                            board: board.clone(),
+                            holder: Box::new(holder),
+                        });
+                    }
+                    std::thread::sleep(ORPHAN_PAUSE);
+                }
+                Err(std::fs::TryLockError::Error(source)) => return Err(io("lock", &path)(source)),
             }
-            Err(std::fs::TryLockError::Error(source)) => return Err(io("lock", &path)(source)),
         }
         let holder = Holder {
             version: 1,
@@ -213,24 +230,43 @@ impl BoardLock {
         let name = outlet_name(relay, outlet);
         let path = PathBuf::from(format!("@{name}"));
         let address = SocketAddr::from_abstract_name(&name).map_err(io("name", &path))?;
-        match UnixListener::bind_addr(&address) {
-            Ok(listener) => {
-                self.outlet = Some(listener);
-                Ok(self)
+        let until = Instant::now() + ORPHAN_LIMIT;
+        loop {
+            let error = match UnixListener::bind_addr(&address) {
+                Ok(listener) => {
+                    self.outlet = Some(listener);
+                    return Ok(self);
+                }
+                Err(error) => error,
+            };
+            if error.kind() != std::io::ErrorKind::AddrInUse {
+                return Err(io("take", &path)(error));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                let holder = UnixStream::connect_addr(&address)
-                    .and_then(|stream| Ok(socket_peercred(&stream)?))
-                    .map_err(io("ask who holds", &path))?;
-                Err(HostError::OutletHeld {
+            let asked =
+                UnixStream::connect_addr(&address).and_then(|stream| Ok(socket_peercred(&stream)?));
+            let holder = match asked {
+                Ok(holder) => holder,
+                // It was given back in between.
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::ConnectionRefused
+                        && Instant::now() < until =>
+                {
+                    std::thread::sleep(ORPHAN_PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(io("ask who holds", &path)(error)),
+            };
+            let pid = holder.pid.as_raw_nonzero().get();
+            if is_running(pid.unsigned_abs()) || Instant::now() >= until {
+                return Err(HostError::OutletHeld {
                     board: self.board,
                     relay: relay.name.clone(),
                     outlet,
-                    pid: holder.pid.as_raw_nonzero().get(),
+                    pid,
                     uid: holder.uid.as_raw(),
-                })
+                });
             }
-            Err(error) => Err(io("take", &path)(error)),
+            std::thread::sleep(ORPHAN_PAUSE);
         }
     }
 
@@ -311,9 +347,26 @@ fn outlet_name(relay: &Relay, outlet: u32) -> String {
     format!("basalt/outlet/{digest}")
 }
 
+/// Whether there is such a process and it has not ended, as far as this one may see (proc(5)); the
+/// unknown one (0) is taken for one that runs.
+fn is_running(pid: u32) -> bool {
+    if pid == 0 {
+        return true;
+    }
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // The state stands behind the name, which may have brackets in it.
+        Ok(stat) => stat
+            .rsplit(')')
+            .next()
+            .is_none_or(|rest| !rest.starts_with(" Z") && !rest.starts_with(" X")),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
 fn read_holder(file: &mut File) -> Holder {
     let mut text = String::new();
-    file.read_to_string(&mut text)
+    file.seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_to_string(&mut text))
         .ok()
         .and_then(|_| serde_json::from_str(&text).ok())
         // The holder took the lock a moment ago and has not written yet.
@@ -352,6 +405,39 @@ mod tests {
         drop(lock);
         assert_eq!(host.holder(&board), None);
         host.take(&board, "run 2", UtcMicros(7)).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_holder_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = HostState::open(directory.path()).unwrap();
+        let board = BoardName::new("b1");
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let holder = Holder {
+            version: 1,
+            pid: gone.id(),
+            who: "run 1".into(),
+            since: UtcMicros(5),
+        };
+        let path = directory.path().join("boards/b1.lock");
+        std::fs::write(&path, serde_json::to_vec(&holder).unwrap()).unwrap();
+        // What the process had begun to start has it too.
+        let child = File::open(&path).unwrap();
+        child.lock().unwrap();
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| host.take(&board, "run 2", UtcMicros(6)));
+            let open = || {
+                let links = std::fs::read_dir("/proc/self/fd").unwrap();
+                let targets = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+                targets.filter(|target| *target == path).count()
+            };
+            while open() < 2 && !taker.is_finished() {
+                std::thread::yield_now();
+            }
+            drop(child);
+            taker.join().unwrap().unwrap();
+        });
     }
 
     #[test]
