@@ -133,9 +133,13 @@ impl Rack {
         self.address(&self.ready["relays"][relay]["http"])
     }
 
+    fn log_text(&self) -> String {
+        std::fs::read_to_string(self.ready["log"].as_str().unwrap()).unwrap()
+    }
+
     /// All lines of the log so far.
     pub fn log(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.ready["log"].as_str().unwrap()).unwrap();
+        let text = self.log_text();
         // The last line may be in the making.
         let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
         whole
@@ -214,11 +218,10 @@ impl Console<TcpStream> {
     /// Connects and waits until the rack has noticed, so that nothing the board says next is lost.
     pub fn attach(rack: &Rack, board: &str) -> Console<TcpStream> {
         let console = Console::tcp(rack.tcp(board));
-        let own = console.stream.local_addr().unwrap().to_string();
+        let own = format!("\"peer\":\"{}\"", console.stream.local_addr().unwrap());
+        // Looked for in the text, for the log of many boards is long.
         until("the rack to accept", || {
-            let accepted =
-                |line: &Value| line["ev"] == "connect" && line["peer"].as_str() == Some(&own);
-            rack.log().iter().any(accepted).then_some(())
+            rack.log_text().contains(&own).then_some(())
         });
         console
     }
