@@ -37,23 +37,38 @@ fn public_parameter(parameter: &str) -> String {
 }
 
 /// Why a host is not connected to.
-pub(crate) enum Rejected {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejected {
     /// It may not be.
-    Forbidden { host: String, why: String },
+    Forbidden {
+        /// The host, as the URL names it.
+        host: String,
+        /// Which address of it, and what kind that is.
+        why: String,
+    },
     /// It has no address.
-    Unresolved { reason: String },
+    Unresolved {
+        /// What looking it up met with.
+        reason: String,
+    },
 }
 
 /// Host names and addresses that are allowed or forbidden beyond what every host may.
-pub(crate) struct HostRules<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct HostRules<'a> {
+    /// Allowed, although they are loopback, link-local or a lab's own.
     pub allow: &'a [String],
+    /// Forbidden: a lab's relays and consoles.
     pub forbid: &'a [String],
 }
 
 impl HostRules<'_> {
     /// Looks a URL's host up and checks every address. The answer is what to connect to: nothing
     /// is looked up again, so a name cannot change its mind after the check.
-    pub(crate) async fn resolve(
+    ///
+    /// # Errors
+    /// Why it is not connected to.
+    pub async fn resolve(
         &self,
         url: &Url,
         bound: Duration,

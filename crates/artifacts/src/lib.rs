@@ -25,7 +25,7 @@ mod tree;
 pub mod uimage;
 mod unpack;
 
-pub use address::public_url;
+pub use address::{HostRules, Rejected, public_url};
 pub use cache::Cache;
 pub use error::{FetchError, Subject};
 pub use kernel::kernel_identity;
