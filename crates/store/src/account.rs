@@ -4,7 +4,16 @@
 
 use basalt_model::{DispatcherName, Role, Sha256, UserName, UtcMicros};
 
+use crate::database::one;
+use crate::database::value::{Row, values};
+use crate::error::unknown;
+use crate::statements::account as sql;
+use crate::statements::lab;
+use crate::words::words;
 use crate::{Store, StoreError};
+
+/// The use of a token is noted this often at most.
+const USE_NOTED_EVERY_US: i64 = 60_000_000;
 
 /// The key of a user's account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,16 +49,11 @@ pub enum TokenKind {
     Dispatcher,
 }
 
-impl TokenKind {
-    /// The word in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::Api => "api",
-            Self::Dispatcher => "dispatcher",
-        }
-    }
-}
+words!(TokenKind {
+    Session = "session",
+    Api = "api",
+    Dispatcher = "dispatcher",
+});
 
 /// Whose a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +117,12 @@ impl Store {
         role: Role,
         now: UtcMicros,
     ) -> Result<Option<User>, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("create a user").await?;
+        let row = transaction
+            .row(sql::USER_INSERT, values![name, role, now])
+            .await?;
+        transaction.commit().await?;
+        row.map(user).transpose()
     }
 
     /// Makes the first account, an administrator; `None` if there is any account already.
@@ -122,17 +131,31 @@ impl Store {
         name: &UserName,
         now: UtcMicros,
     ) -> Result<Option<User>, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("create the administrator").await?;
+        let count: i64 = one(transaction.row(sql::USER_ANY, values![]).await?)?.take()?;
+        if count > 0 {
+            transaction.roll_back().await?;
+            return Ok(None);
+        }
+        let row = transaction
+            .row(sql::USER_INSERT, values![name, Role::Administrator, now])
+            .await?;
+        transaction.commit().await?;
+        row.map(user).transpose()
     }
 
     /// An account by its name.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self.database();
+        let row = rows.row("read a user", sql::USER_BY_NAME, values![name]);
+        row.await?.map(user).transpose()
     }
 
     /// All accounts by name.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self.database();
+        let rows = rows.rows("list users", sql::USERS, values![]).await?;
+        rows.into_iter().map(user).collect()
     }
 
     /// Stores a token.
@@ -144,7 +167,38 @@ impl Store {
         token: &NewToken,
         now: UtcMicros,
     ) -> Result<TokenId, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("create a token").await?;
+        let (user, dispatcher) = match &token.owner {
+            NewTokenOwner::User(user) => {
+                let row = transaction.row(sql::USER_BY_ID, values![user.0]).await?;
+                row.ok_or_else(|| unknown("user", user.0))?;
+                (Some(user.0), None)
+            }
+            NewTokenOwner::Dispatcher(name) => {
+                let row = transaction
+                    .row(lab::DISPATCHER_BY_NAME, values![name])
+                    .await?;
+                let mut row = row.ok_or_else(|| unknown("dispatcher", name))?;
+                (None, Some(row.take::<i64>()?))
+            }
+        };
+        let row = transaction
+            .row(
+                sql::TOKEN_INSERT,
+                values![
+                    token.kind.as_str(),
+                    &token.label,
+                    user,
+                    dispatcher,
+                    token.hash,
+                    now,
+                    token.expires,
+                ],
+            )
+            .await?;
+        let id = one(row)?.take()?;
+        transaction.commit().await?;
+        Ok(TokenId(id))
     }
 
     /// The token with this hash, if it is neither revoked nor void and its owner may log in.
@@ -154,17 +208,49 @@ impl Store {
         hash: Sha256,
         now: UtcMicros,
     ) -> Result<Option<Token>, StoreError> {
-        Err(StoreError::NotYet)
+        const DOING: &str = "find a token";
+        let row = self
+            .database()
+            .row(DOING, sql::TOKEN_BY_HASH, values![hash, now])
+            .await?;
+        let Some(mut found) = row.map(token).transpose()? else {
+            return Ok(None);
+        };
+        if found
+            .last_used
+            .is_none_or(|used| now.0 - used.0 >= USE_NOTED_EVERY_US)
+        {
+            let mut transaction = self.database().write_apart(DOING).await?;
+            transaction
+                .execute(sql::TOKEN_USED, values![found.id.0, now])
+                .await?;
+            transaction.commit().await?;
+            found.last_used = Some(now);
+        }
+        Ok(Some(found))
     }
 
     /// Tokens, newest first: of one account, or all. Revoked and void ones too.
     pub async fn tokens(&self, user: Option<UserId>) -> Result<Vec<Token>, StoreError> {
-        Err(StoreError::NotYet)
+        const DOING: &str = "list tokens";
+        let rows = match user {
+            Some(user) => {
+                let rows = self.database();
+                rows.rows(DOING, sql::TOKENS_OF_USER, values![user.0]).await
+            }
+            None => self.database().rows(DOING, sql::TOKENS, values![]).await,
+        };
+        rows?.into_iter().map(token).collect()
     }
 
     /// Makes a token void from now on; `false` if there is none such that still is valid.
     pub async fn revoke_token(&self, token: TokenId, now: UtcMicros) -> Result<bool, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write_apart("revoke a token").await?;
+        let count = transaction
+            .execute(sql::TOKEN_REVOKE, values![token.0, now])
+            .await?;
+        transaction.commit().await?;
+        Ok(count > 0)
     }
 
     /// Stores a login link by the hash of its secret.
@@ -175,7 +261,11 @@ impl Store {
         expires: UtcMicros,
         now: UtcMicros,
     ) -> Result<(), StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write_apart("create a login link").await?;
+        transaction
+            .execute(sql::LOGIN_LINK_INSERT, values![hash, user.0, now, expires])
+            .await?;
+        transaction.commit().await
     }
 
     /// Uses a login link up: makes a session of its user with this hash, unless the link is
@@ -187,6 +277,60 @@ impl Store {
         session_expires: UtcMicros,
         now: UtcMicros,
     ) -> Result<Option<User>, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("redeem a login link").await?;
+        let used = transaction
+            .row(sql::LOGIN_LINK_USE, values![link, now])
+            .await?;
+        let Some(mut used) = used else {
+            transaction.roll_back().await?;
+            return Ok(None);
+        };
+        let id: i64 = used.take()?;
+        let row = transaction.row(sql::USER_BY_ID, values![id]).await?;
+        let user = user(one(row)?)?;
+        if user.disabled {
+            transaction.roll_back().await?;
+            return Ok(None);
+        }
+        let kind = TokenKind::Session.as_str();
+        let none: Option<i64> = None;
+        transaction
+            .row(
+                sql::TOKEN_INSERT,
+                values![kind, "login link", id, none, session, now, session_expires],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(Some(user))
     }
+}
+
+fn user(mut row: Row) -> Result<User, StoreError> {
+    user_columns(&mut row)
+}
+
+fn user_columns(row: &mut Row) -> Result<User, StoreError> {
+    Ok(User {
+        id: UserId(row.take()?),
+        name: row.take()?,
+        role: row.take()?,
+        created: row.take()?,
+        disabled: row.take()?,
+    })
+}
+
+fn token(mut row: Row) -> Result<Token, StoreError> {
+    Ok(Token {
+        id: TokenId(row.take()?),
+        kind: row.take()?,
+        label: row.take()?,
+        created: row.take()?,
+        expires: row.take()?,
+        last_used: row.take()?,
+        revoked: row.take()?,
+        owner: match row.take()? {
+            Some(dispatcher) => TokenOwner::Dispatcher(dispatcher),
+            None => TokenOwner::User(user_columns(&mut row)?),
+        },
+    })
 }

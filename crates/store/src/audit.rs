@@ -2,6 +2,8 @@
 
 use basalt_model::UtcMicros;
 
+use crate::database::value::values;
+use crate::statements::account as sql;
 use crate::{Store, StoreError};
 
 /// One act of a person.
@@ -31,7 +33,14 @@ impl Store {
         detail: &str,
         now: UtcMicros,
     ) -> Result<(), StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write_apart("write to the audit").await?;
+        transaction
+            .execute(
+                sql::AUDIT_INSERT,
+                values![now, actor, action, target, detail],
+            )
+            .await?;
+        transaction.commit().await
     }
 
     /// The newest acts below `before`, at most `limit`.
@@ -40,6 +49,25 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self
+            .database()
+            .rows(
+                "read the audit",
+                sql::AUDIT,
+                values![before.unwrap_or(i64::MAX), limit],
+            )
+            .await?;
+        rows.into_iter()
+            .map(|mut row| {
+                Ok(AuditEntry {
+                    id: row.take()?,
+                    at: row.take()?,
+                    actor: row.take()?,
+                    action: row.take()?,
+                    target: row.take()?,
+                    detail: row.take()?,
+                })
+            })
+            .collect()
     }
 }

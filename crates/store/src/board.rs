@@ -5,7 +5,15 @@ use basalt_model::{
     JobId, LeaseId, PowerState, RunId, UtcMicros,
 };
 
-use crate::{FeedEntry, Store, StoreError};
+use serde_json::json;
+
+use crate::database::Transaction;
+use crate::database::value::{Row, values};
+use crate::error::unknown;
+use crate::feed::News;
+use crate::statements::account::AUDIT_INSERT;
+use crate::statements::{board as sql, lab};
+use crate::{FeedEntry, Store, StoreError, WebhookEvent};
 
 /// A board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +106,24 @@ pub enum HealthActor {
 impl Store {
     /// The boards of the current lab by name; with `retired`, those that are gone as well.
     pub async fn boards(&self, retired: bool) -> Result<Vec<Board>, StoreError> {
-        Err(StoreError::NotYet)
+        let statement = match retired {
+            true => sql::BOARDS_WITH_RETIRED,
+            false => sql::BOARDS,
+        };
+        let rows = self
+            .database()
+            .rows("list boards", statement, values![])
+            .await?;
+        rows.into_iter().map(read_board).collect()
     }
 
     /// One board, retired or not.
     pub async fn board(&self, name: &BoardName) -> Result<Option<Board>, StoreError> {
-        Err(StoreError::NotYet)
+        let row = self
+            .database()
+            .row("read a board", sql::BOARD, values![name])
+            .await?;
+        row.map(read_board).transpose()
     }
 
     /// Sets a board's health, with a row in the audit. `None` if the lab may not overwrite what a
@@ -116,12 +136,50 @@ impl Store {
         actor: &HealthActor,
         now: UtcMicros,
     ) -> Result<Option<Vec<FeedEntry>>, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("set a board's health").await?;
+        let row = transaction.row(sql::BOARD_HEALTH, values![board]).await?;
+        let mut row = row.ok_or_else(|| unknown("board", board))?;
+        let id: i64 = row.take()?;
+        let was: BoardHealth = row.take()?;
+        let reason_was: Option<String> = row.take()?;
+        let kept = match actor {
+            // A board that is not in the lab stays out, whoever asks.
+            HealthActor::Person(_) => was == BoardHealth::Retired,
+            HealthActor::Lab => matches!(was, BoardHealth::Maintenance | BoardHealth::Retired),
+        };
+        if kept || (was == health && reason_was.as_deref() == reason) {
+            transaction.roll_back().await?;
+            return Ok(None);
+        }
+        let name = match actor {
+            HealthActor::Person(name) => name.as_str(),
+            HealthActor::Lab => "lab",
+        };
+        transaction
+            .execute(lab::BOARD_HEALTH, values![id, health, reason, name, now])
+            .await?;
+        let detail = json!({ "health": health, "reason": reason, "was": was });
+        transaction
+            .execute(
+                AUDIT_INSERT,
+                values![now, name, "board.health", board, detail.to_string()],
+            )
+            .await?;
+        let mut news = News::default();
+        news.board(board, json!({ "health": health, "reason": reason }))
+            .and_webhooks(WebhookEvent::BoardHealth);
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(Some(feed))
     }
 
     /// The dispatchers by name, retired ones too.
     pub async fn dispatchers(&self) -> Result<Vec<Dispatcher>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self
+            .database()
+            .rows("list dispatchers", sql::DISPATCHERS, values![])
+            .await?;
+        rows.into_iter().map(read_dispatcher).collect()
     }
 
     /// Sets whether a dispatcher gets new runs, with a row in the audit.
@@ -133,7 +191,34 @@ impl Store {
         actor: &str,
         now: UtcMicros,
     ) -> Result<Vec<FeedEntry>, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("set a dispatcher's mode").await?;
+        let count = transaction
+            .execute(
+                sql::DISPATCHER_SET_MODE,
+                values![dispatcher, mode, reason, actor, now],
+            )
+            .await?;
+        if count == 0 {
+            return Err(unknown("dispatcher", dispatcher));
+        }
+        let detail = json!({ "mode": mode, "reason": reason });
+        transaction
+            .execute(
+                AUDIT_INSERT,
+                values![
+                    now,
+                    actor,
+                    "dispatcher.mode",
+                    dispatcher,
+                    detail.to_string()
+                ],
+            )
+            .await?;
+        let mut news = News::default();
+        news.dispatcher(dispatcher, detail);
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(feed)
     }
 
     /// Notes that a dispatcher's link is up or down. `build` as it says at its hello.
@@ -144,7 +229,25 @@ impl Store {
         build: Option<&str>,
         now: UtcMicros,
     ) -> Result<Vec<FeedEntry>, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("note a dispatcher's state").await?;
+        let row = transaction
+            .row(sql::DISPATCHER_STATE, values![dispatcher])
+            .await?;
+        let mut row = row.ok_or_else(|| unknown("dispatcher", dispatcher))?;
+        let was: DispatcherState = row.take()?;
+        transaction
+            .execute(
+                sql::DISPATCHER_SET_STATE,
+                values![dispatcher, state, now, build],
+            )
+            .await?;
+        let mut news = News::default();
+        if was != state {
+            news.dispatcher(dispatcher, json!({ "state": state }));
+        }
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(feed)
     }
 
     /// Notes when dispatchers were heard of last; called every so often, not each heartbeat.
@@ -152,6 +255,123 @@ impl Store {
         &self,
         seen: &[(DispatcherName, UtcMicros)],
     ) -> Result<(), StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self
+            .database()
+            .write_apart("note when dispatchers were seen")
+            .await?;
+        for (dispatcher, at) in seen {
+            transaction
+                .execute(sql::DISPATCHER_SEEN, values![dispatcher, *at])
+                .await?;
+        }
+        transaction.commit().await
     }
+}
+
+fn read_board(mut row: Row) -> Result<Board, StoreError> {
+    Ok(Board {
+        name: row.take()?,
+        device_type: row.take()?,
+        dispatcher: row.take()?,
+        tags: row.take_json()?,
+        state: row.take()?,
+        state_since: row.take()?,
+        health: row.take()?,
+        health_reason: row.take()?,
+        health_set_by: row.take()?,
+        health_since: row.take()?,
+        power: row.take()?,
+        power_since: row.take()?,
+        console_open: row.take()?,
+        console_reason: row.take()?,
+        console_since: row.take()?,
+        epoch: row.take()?,
+        lease: row.take()?,
+        run: row.take()?,
+        job: row.take()?,
+    })
+}
+
+fn read_dispatcher(mut row: Row) -> Result<Dispatcher, StoreError> {
+    Ok(Dispatcher {
+        name: row.take()?,
+        state: row.take()?,
+        state_since: row.take()?,
+        mode: row.take()?,
+        mode_reason: row.take()?,
+        mode_set_by: row.take()?,
+        mode_since: row.take()?,
+        last_seen: row.take()?,
+        build: row.take()?,
+    })
+}
+
+/// Notes what a dispatcher says about a board, if it is news.
+pub(crate) async fn note_fact(
+    transaction: &mut Transaction<'_>,
+    fact: &BoardFact,
+    news: &mut News,
+    now: UtcMicros,
+) -> Result<(), StoreError> {
+    let row = transaction
+        .row(sql::FACTS_BEFORE, values![&fact.board])
+        .await?;
+    let Some(mut row) = row else {
+        return Ok(());
+    };
+    let id: i64 = row.take()?;
+    let owner: DispatcherName = row.take()?;
+    let power_was: PowerState = row.take()?;
+    let open_was: bool = row.take()?;
+    let reason_was: Option<String> = row.take()?;
+    if owner != fact.dispatcher {
+        return Ok(());
+    }
+    if let Some((power, since)) = fact.power
+        && power != power_was
+    {
+        note_power(transaction, id, power, since, now).await?;
+        news.board(&fact.board, json!({ "power": power }));
+    }
+    if let Some((console, since)) = &fact.console
+        && (console.is_ok(), console.as_ref().err()) != (open_was, reason_was.as_ref())
+    {
+        let reason = console.as_ref().err();
+        transaction
+            .execute(
+                sql::SET_CONSOLE,
+                values![id, console.is_ok(), reason, *since],
+            )
+            .await?;
+        let word = if console.is_ok() { "open" } else { "closed" };
+        transaction
+            .execute(
+                sql::FACT_INSERT,
+                values![id, "console", word, reason, *since, now],
+            )
+            .await?;
+        news.board(&fact.board, json!({ "console": word, "reason": reason }));
+    }
+    Ok(())
+}
+
+/// Sets a board's power state, and keeps the change.
+pub(crate) async fn note_power(
+    transaction: &mut Transaction<'_>,
+    board: i64,
+    power: PowerState,
+    since: UtcMicros,
+    now: UtcMicros,
+) -> Result<(), StoreError> {
+    transaction
+        .execute(sql::SET_POWER, values![board, power, since])
+        .await?;
+    let reason: Option<&str> = None;
+    transaction
+        .execute(
+            sql::FACT_INSERT,
+            values![board, "power", power, reason, since, now],
+        )
+        .await
+        .map(drop)
 }

@@ -78,9 +78,6 @@ pub enum StoreError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// Not written yet.
-    #[error("not written yet")]
-    NotYet,
     /// Bytes that arrived are not those that were announced.
     #[error("{what}: {problem}")]
     Mismatch {
@@ -131,6 +128,14 @@ fn passes(code: &str) -> bool {
                 .any(|class| code.starts_with(class))
                 || matches!(code, "25P03" | "55P03" | "57014")
         }
+    }
+}
+
+/// Something that a caller named does not exist.
+pub(crate) fn unknown(what: &'static str, name: impl std::fmt::Display) -> StoreError {
+    StoreError::Unknown {
+        what,
+        name: name.to_string(),
     }
 }
 

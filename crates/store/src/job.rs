@@ -4,7 +4,16 @@ use basalt_model::{
     BoardName, Epoch, Failure, Health, JobId, JobState, Outcome, RunId, Sha256, UserName, UtcMicros,
 };
 
-use crate::{FeedEntry, Store, StoreError};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+use crate::database::value::{Row, Value, values};
+use crate::database::{Transaction, one, placeholders};
+use crate::error::unknown;
+use crate::feed::News;
+use crate::statements::account::AUDIT_INSERT;
+use crate::statements::job as sql;
+use crate::{FeedEntry, Store, StoreError, WebhookEvent, json_text};
 
 /// What a job asks of a board.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -183,17 +192,81 @@ pub enum Canceled {
 impl Store {
     /// Stores a job and puts it into the queue.
     pub async fn submit(&self, job: &NewJob, now: UtcMicros) -> Result<Submitted, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("submit a job").await?;
+        let key = transaction
+            .row(sql::KEY, values![&job.submitter, &job.idempotency_key])
+            .await?;
+        if let Some(mut key) = key {
+            let request: Sha256 = key.take()?;
+            let id: JobId = key.take()?;
+            if request != job.request_sha256 {
+                transaction.roll_back().await?;
+                return Ok(Submitted::Conflict { job: id });
+            }
+            let stored = read_job(one(transaction.row(sql::JOB, values![id]).await?)?)?;
+            transaction.roll_back().await?;
+            return Ok(Submitted::Replayed(stored));
+        }
+        transaction
+            .execute(
+                sql::DEFINITION_INSERT,
+                values![job.definition_sha256, &job.definition],
+            )
+            .await?;
+        let row = transaction
+            .row(
+                sql::INSERT,
+                values![
+                    &job.name,
+                    job.definition_sha256,
+                    job.priority,
+                    &job.submitter,
+                    now,
+                    job.wants.device_type.as_ref(),
+                    job.wants.board.as_ref(),
+                    json_text(&job.wants.tags),
+                    job.resubmit_of,
+                ],
+            )
+            .await?;
+        let id: JobId = one(row)?.take()?;
+        transaction
+            .execute(
+                sql::KEY_INSERT,
+                values![
+                    &job.submitter,
+                    &job.idempotency_key,
+                    job.request_sha256,
+                    id,
+                    now,
+                ],
+            )
+            .await?;
+        let stored = read_job(one(transaction.row(sql::JOB, values![id]).await?)?)?;
+        let mut news = News::default();
+        news.job(id, None, None, json!({ "state": stored.state }))
+            .and_webhooks(WebhookEvent::JobSubmitted);
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(Submitted::New { job: stored, feed })
     }
 
     /// A job.
     pub async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        Err(StoreError::NotYet)
+        let row = self
+            .database()
+            .row("read a job", sql::JOB, values![id])
+            .await?;
+        row.map(read_job).transpose()
     }
 
     /// A job's text.
     pub async fn job_definition(&self, id: JobId) -> Result<Option<String>, StoreError> {
-        Err(StoreError::NotYet)
+        let row = self
+            .database()
+            .row("read a job's text", sql::DEFINITION, values![id])
+            .await?;
+        row.map(|mut row| row.take()).transpose()
     }
 
     /// At most `limit` jobs, newest first, below `before`.
@@ -203,17 +276,64 @@ impl Store {
         before: Option<JobId>,
         limit: u32,
     ) -> Result<JobPage, StoreError> {
-        Err(StoreError::NotYet)
+        let (statement, values) = list(filter, before, u64::from(limit) + 1);
+        let rows = self
+            .database()
+            .rows("list jobs", AssertSqlSafe(statement), values)
+            .await?;
+        let mut jobs = rows
+            .into_iter()
+            .map(read_job)
+            .collect::<Result<Vec<_>, _>>()?;
+        // One more was asked for than is wanted: to know whether there is a next page.
+        let next = (jobs.len() > limit as usize).then(|| {
+            jobs.truncate(limit as usize);
+            jobs.last().map(|job| job.id)
+        });
+        Ok(JobPage {
+            jobs,
+            next: next.flatten(),
+        })
     }
 
     /// Every job that waits for a board, in the order of their numbers.
     pub async fn queued_jobs(&self) -> Result<Vec<QueuedJob>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self
+            .database()
+            .rows("list waiting jobs", sql::QUEUED, values![])
+            .await?;
+        rows.into_iter()
+            .map(|mut row| {
+                Ok(QueuedJob {
+                    id: row.take()?,
+                    priority: row.take()?,
+                    submitted: row.take()?,
+                    wants: Wants {
+                        device_type: row.take()?,
+                        board: row.take()?,
+                        tags: row.take_json()?,
+                    },
+                    definition_sha256: row.take()?,
+                })
+            })
+            .collect()
     }
 
     /// How many jobs stand where.
     pub async fn job_counts(&self) -> Result<Vec<(JobState, u64)>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self
+            .database()
+            .rows("count jobs", sql::COUNTS, values![])
+            .await?;
+        let mut counts: Vec<_> = JobState::ALL.iter().map(|state| (*state, 0)).collect();
+        for mut row in rows {
+            let state: JobState = row.take()?;
+            let number: u64 = row.take()?;
+            for count in counts.iter_mut().filter(|count| count.0 == state) {
+                count.1 = number;
+            }
+        }
+        Ok(counts)
     }
 
     /// Asks for a job's end. A waiting one ends here and now.
@@ -224,7 +344,75 @@ impl Store {
         reason: &str,
         now: UtcMicros,
     ) -> Result<Canceled, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("cancel a job").await?;
+        let Some(mut row) = transaction.row(sql::CANCEL_GUARD, values![job]).await? else {
+            transaction.roll_back().await?;
+            return Ok(Canceled::Unknown);
+        };
+        let state: JobState = row.take()?;
+        let (run, board, epoch): (Option<RunId>, Option<BoardName>, Option<Epoch>) =
+            (row.take()?, row.take()?, row.take()?);
+        let mut news = News::default();
+        let target = match (state, run, board, epoch) {
+            (JobState::Finished, ..) => {
+                transaction.roll_back().await?;
+                return Ok(Canceled::Already);
+            }
+            (state, Some(run), Some(board), Some(epoch)) if state.has_board() => {
+                Some((run, board, epoch))
+            }
+            _ => None,
+        };
+        if state == JobState::Canceling
+            && let Some((run, board, epoch)) = target
+        {
+            transaction.roll_back().await?;
+            let feed = Vec::new();
+            return Ok(Canceled::Ending {
+                run,
+                board,
+                epoch,
+                feed,
+            });
+        }
+        transaction
+            .execute(
+                sql::CANCEL,
+                values![job, JobState::Canceling, actor, reason],
+            )
+            .await?;
+        let detail = json!({ "reason": reason }).to_string();
+        transaction
+            .execute(
+                AUDIT_INSERT,
+                values![now, actor, "job.cancel", job.to_string(), detail],
+            )
+            .await?;
+        match &target {
+            Some((run, board, _)) => {
+                let data = json!({ "state": JobState::Canceling });
+                news.job(job, Some(*run), Some(board), data);
+            }
+            None => {
+                let end = JobEnd {
+                    outcome: Outcome::Canceled,
+                    health: Health::Canceled,
+                    failure: None,
+                };
+                finish(&mut transaction, job, run, None, &end, &mut news, now).await?;
+            }
+        }
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(match target {
+            Some((run, board, epoch)) => Canceled::Ending {
+                run,
+                board,
+                epoch,
+                feed,
+            },
+            None => Canceled::Finished(feed),
+        })
     }
 
     /// Ends a job that waits, without a run (no board can ever run it). `None` if it does not
@@ -235,6 +423,133 @@ impl Store {
         end: &JobEnd,
         now: UtcMicros,
     ) -> Result<Option<Vec<FeedEntry>>, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("end a waiting job").await?;
+        let row = transaction.row(sql::CANCEL_GUARD, values![job]).await?;
+        let mut row = row.ok_or_else(|| unknown("job", job))?;
+        let state: JobState = row.take()?;
+        if !state.is_queued() {
+            transaction.roll_back().await?;
+            return Ok(None);
+        }
+        let run: Option<RunId> = row.take()?;
+        let mut news = News::default();
+        finish(&mut transaction, job, run, None, end, &mut news, now).await?;
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(Some(feed))
     }
+}
+
+/// Ends a job, and tells of it.
+pub(crate) async fn finish(
+    transaction: &mut Transaction<'_>,
+    job: JobId,
+    run: Option<RunId>,
+    board: Option<&BoardName>,
+    end: &JobEnd,
+    news: &mut News,
+    now: UtcMicros,
+) -> Result<(), StoreError> {
+    let failure = end.failure.as_ref().map(json_text);
+    let count = transaction
+        .execute(
+            sql::FINISH,
+            values![job, end.outcome, end.health, failure, now],
+        )
+        .await?;
+    if count > 0 {
+        let data = json!({ "state": JobState::Finished, "outcome": end.outcome });
+        news.job(job, run, board, data)
+            .and_webhooks(WebhookEvent::JobFinished);
+    }
+    Ok(())
+}
+
+fn read_job(mut row: Row) -> Result<Job, StoreError> {
+    Ok(Job {
+        id: row.take()?,
+        name: row.take()?,
+        definition_sha256: row.take()?,
+        priority: row.take()?,
+        submitter: row.take()?,
+        submitted: row.take()?,
+        wants: Wants {
+            device_type: row.take()?,
+            board: row.take()?,
+            tags: row.take_json()?,
+        },
+        resubmit_of: row.take()?,
+        state: row.take()?,
+        attempts: row.take()?,
+        run: row.take()?,
+        board: row.take()?,
+        device_type: row.take()?,
+        started: row.take()?,
+        finished: row.take()?,
+        outcome: row.take()?,
+        health: row.take()?,
+        failure: row.take_optional_json()?,
+        canceled_by: row.take()?,
+        cancel_reason: row.take()?,
+    })
+}
+
+/// The statement of a list: only the conditions that are asked for, so that each can use its
+/// index.
+fn list(filter: &JobFilter, before: Option<JobId>, limit: u64) -> (String, Vec<Value>) {
+    let mut statement = sql::LIST.to_owned();
+    let mut values = values![before.unwrap_or(JobId(i64::MAX))];
+    let mut and = |text: &str, of: Vec<Value>| {
+        let marks = placeholders(values.len(), of.len());
+        statement.push_str(" and ");
+        statement.push_str(&text.replace('?', &marks));
+        values.extend(of);
+    };
+    if !filter.states.is_empty() {
+        let states = filter.states.iter().map(|state| Value::from(*state));
+        and("j.state in (?)", states.collect());
+    }
+    if !filter.outcomes.is_empty() {
+        let outcomes = filter.outcomes.iter().map(|outcome| Value::from(*outcome));
+        and("j.outcome in (?)", outcomes.collect());
+    }
+    if let Some(board) = &filter.board {
+        let condition = "j.board_id = (select id from boards where name = ?)";
+        and(condition, values![board]);
+    }
+    if let Some(device_type) = &filter.device_type {
+        let condition = "j.device_type_id = (select id from device_types where name = ?)";
+        and(condition, values![device_type]);
+    }
+    if let Some(submitter) = &filter.submitter {
+        and("j.submitter = ?", values![submitter]);
+    }
+    if let Some(text) = &filter.text {
+        let pattern = format!("%{}%", escaped(text));
+        match text.parse::<i64>() {
+            Ok(number) => {
+                and("(j.id = ?", values![number]);
+                // The other half of the same condition.
+                statement.push_str(" or lower(j.name) like lower(");
+                values.push(Value::from(pattern));
+                statement.push_str(&format!("${}) escape '\\')", values.len()));
+            }
+            Err(_) => and("lower(j.name) like lower(?) escape '\\'", values![pattern]),
+        }
+    }
+    values.push(Value::from(limit));
+    statement.push_str(&format!(" order by j.id desc limit ${}", values.len()));
+    (statement, values)
+}
+
+/// A text whose `%`, `_` and `\\` stand for themselves in a pattern.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
 }

@@ -11,6 +11,7 @@
 mod account;
 mod audit;
 mod board;
+mod database;
 mod error;
 mod feed;
 mod files;
@@ -20,12 +21,19 @@ mod job;
 mod lab;
 mod leader;
 mod log;
+mod objects;
 mod outbox;
 mod run;
 mod seal;
+mod sealed;
+mod statements;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use database::Database;
+use objects::Objects;
 
 pub use account::{NewToken, NewTokenOwner, Token, TokenId, TokenKind, TokenOwner, User, UserId};
 pub use audit::AuditEntry;
@@ -76,23 +84,52 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
-struct Inner {}
+struct Inner {
+    database: Database,
+    objects: Objects,
+    uploads: files::Uploads,
+}
 
 impl Store {
     /// Opens the database and the object store, makes what does not exist, and brings the tables
     /// to this version.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let _ = config;
-        Err(StoreError::NotYet)
+        let objects = Objects::open(&config.objects_url)?;
+        let database = Database::open(&config.database_url, config.time_limit).await?;
+        let inner = Inner {
+            database,
+            objects,
+            uploads: files::Uploads::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Ends all connections.
     pub async fn close(&self) {
-        let _ = &self.inner;
+        self.inner.database.close().await;
     }
 
     /// How many writing transactions were committed since the store was opened.
     pub fn transactions(&self) -> u64 {
-        0
+        self.inner.database.transactions()
+    }
+
+    fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    fn objects(&self) -> &Objects {
+        &self.inner.objects
+    }
+}
+
+/// Plain data as JSON.
+fn json_text<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_string(value) {
+        Ok(text) => text,
+        // Structs with string keys and no foreign serializers.
+        Err(error) => unreachable!("plain data is JSON: {error}"),
     }
 }

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use basalt_model::{BoardName, JobId, UtcMicros};
 
+use crate::database::one;
+use crate::database::value::{Row, values};
+use crate::statements::feed as sql;
+use crate::words::words;
 use crate::{Store, StoreError};
 
 /// The key of a webhook.
@@ -30,25 +34,12 @@ pub enum WebhookEvent {
     BoardHealth,
 }
 
-impl WebhookEvent {
-    /// Every event.
-    pub const ALL: &'static [Self] = &[
-        Self::JobSubmitted,
-        Self::JobStarted,
-        Self::JobFinished,
-        Self::BoardHealth,
-    ];
-
-    /// The word in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::JobSubmitted => "job.submitted",
-            Self::JobStarted => "job.started",
-            Self::JobFinished => "job.finished",
-            Self::BoardHealth => "board.health",
-        }
-    }
-}
+words!(WebhookEvent {
+    JobSubmitted = "job.submitted",
+    JobStarted = "job.started",
+    JobFinished = "job.finished",
+    BoardHealth = "board.health",
+});
 
 /// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,16 +84,11 @@ pub enum DeliveryState {
     Dead,
 }
 
-impl DeliveryState {
-    /// The word in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Sent => "sent",
-            Self::Dead => "dead",
-        }
-    }
-}
+words!(DeliveryState {
+    Waiting = "waiting",
+    Sent = "sent",
+    Dead = "dead",
+});
 
 /// One thing to tell one webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,17 +139,41 @@ impl Store {
         settings: &WebhookSettings,
         now: UtcMicros,
     ) -> Result<WebhookId, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("create a webhook").await?;
+        let row = transaction
+            .row(
+                sql::WEBHOOK_INSERT,
+                values![
+                    owner,
+                    &settings.url,
+                    settings.secret.as_slice(),
+                    joined(&settings.events),
+                    settings.active,
+                    now,
+                ],
+            )
+            .await?;
+        let id = one(row)?.take()?;
+        transaction.commit().await?;
+        Ok(WebhookId(id))
     }
 
     /// All webhooks by key.
     pub async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self
+            .database()
+            .rows("list webhooks", sql::WEBHOOKS, values![])
+            .await?;
+        rows.into_iter().map(webhook).collect()
     }
 
     /// One webhook.
     pub async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
-        Err(StoreError::NotYet)
+        let row = self
+            .database()
+            .row("read a webhook", sql::WEBHOOK, values![id.0])
+            .await?;
+        row.map(webhook).transpose()
     }
 
     /// Changes a webhook; `false` if there is none such.
@@ -172,12 +182,31 @@ impl Store {
         id: WebhookId,
         settings: &WebhookSettings,
     ) -> Result<bool, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("change a webhook").await?;
+        let count = transaction
+            .execute(
+                sql::WEBHOOK_UPDATE,
+                values![
+                    id.0,
+                    &settings.url,
+                    settings.secret.as_slice(),
+                    joined(&settings.events),
+                    settings.active,
+                ],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(count > 0)
     }
 
     /// Deletes a webhook with its deliveries; `false` if there is none such.
     pub async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("delete a webhook").await?;
+        let count = transaction
+            .execute(sql::WEBHOOK_DELETE, values![id.0])
+            .await?;
+        transaction.commit().await?;
+        Ok(count > 0)
     }
 
     /// Claims deliveries that are due, oldest first, at most `limit`. Nobody else gets them for
@@ -188,7 +217,24 @@ impl Store {
         hold: Duration,
         now: UtcMicros,
     ) -> Result<Vec<Delivery>, StoreError> {
-        Err(StoreError::NotYet)
+        const DOING: &str = "claim deliveries";
+        // Mostly nothing is due: ask before anything is written.
+        let due = self.next_delivery_due().await?;
+        if due.is_none_or(|due| due > now) {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.database().write_apart(DOING).await?;
+        let until = UtcMicros(now.0.saturating_add(hold.as_micros() as i64));
+        let rows = transaction
+            .rows(sql::OUTBOX_CLAIM, values![now, until, limit])
+            .await?;
+        transaction.commit().await?;
+        let mut claimed = rows
+            .into_iter()
+            .map(delivery)
+            .collect::<Result<Vec<_>, _>>()?;
+        claimed.sort_by_key(|delivery| delivery.id);
+        Ok(claimed)
     }
 
     /// Notes how an attempt went.
@@ -198,12 +244,37 @@ impl Store {
         attempt: &Attempt,
         now: UtcMicros,
     ) -> Result<(), StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write_apart("mark a delivery").await?;
+        match attempt {
+            Attempt::Taken => {
+                transaction
+                    .execute(sql::OUTBOX_SENT, values![id.0, now])
+                    .await?
+            }
+            Attempt::Failed {
+                error,
+                again: Some(again),
+            } => {
+                transaction
+                    .execute(sql::OUTBOX_AGAIN, values![id.0, *again, error])
+                    .await?
+            }
+            Attempt::Failed { error, again: None } => {
+                transaction
+                    .execute(sql::OUTBOX_DEAD, values![id.0, now, error])
+                    .await?
+            }
+        };
+        transaction.commit().await
     }
 
     /// When the next delivery is due; `None` if nothing waits.
     pub async fn next_delivery_due(&self) -> Result<Option<UtcMicros>, StoreError> {
-        Err(StoreError::NotYet)
+        let row = self
+            .database()
+            .row("read the outbox", sql::OUTBOX_NEXT_DUE, values![])
+            .await?;
+        one(row)?.take()
     }
 
     /// The newest deliveries of a webhook, at most `limit`.
@@ -212,6 +283,64 @@ impl Store {
         webhook: WebhookId,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        Err(StoreError::NotYet)
+        let rows = self
+            .database()
+            .rows(
+                "list deliveries",
+                sql::OUTBOX_OF_WEBHOOK,
+                values![webhook.0, limit],
+            )
+            .await?;
+        rows.into_iter().map(delivery).collect()
     }
+}
+
+/// `,job.started,job.finished,`: each between commas, so that one can be looked for.
+fn joined(events: &[WebhookEvent]) -> String {
+    let mut text = String::from(",");
+    for event in events {
+        text.push_str(event.as_str());
+        text.push(',');
+    }
+    text
+}
+
+fn webhook(mut row: Row) -> Result<Webhook, StoreError> {
+    Ok(Webhook {
+        id: WebhookId(row.take()?),
+        owner: row.take()?,
+        url: row.take()?,
+        secret: row.take()?,
+        events: {
+            let events: String = row.take()?;
+            events
+                .split(',')
+                .filter(|word| !word.is_empty())
+                .map(|word| {
+                    word.parse().map_err(|error: String| StoreError::Damaged {
+                        what: "a webhook".into(),
+                        problem: error,
+                    })
+                })
+                .collect::<Result<_, _>>()?
+        },
+        active: row.take()?,
+        created: row.take()?,
+    })
+}
+
+fn delivery(mut row: Row) -> Result<Delivery, StoreError> {
+    Ok(Delivery {
+        id: DeliveryId(row.take()?),
+        webhook: WebhookId(row.take()?),
+        event: row.take()?,
+        job: row.take()?,
+        board: row.take()?,
+        data: row.take()?,
+        created: row.take()?,
+        due: row.take()?,
+        attempts: row.take()?,
+        state: row.take()?,
+        last_error: row.take()?,
+    })
 }

@@ -3,13 +3,21 @@
 //! Everything here may be asked again: what is stored already is left out, what does not follow on
 //! what is stored is left out too, and the report says where each run stands.
 
+mod apply;
+mod standing;
+
 use basalt_model::{
     BoardName, CaseResult, DispatcherName, Epoch, JobId, LeaseState, Outcome, PowerState, RunId,
     UtcMicros, Verdict,
 };
 use bytes::Bytes;
 
-use crate::{BoardFact, FeedEntry, JobEnd, Store, StoreError};
+use crate::board::note_fact;
+use crate::feed::News;
+use crate::files::note_file;
+use crate::statements::ingest as sql;
+use crate::{BoardFact, FeedEntry, JobEnd, RunFile, Store, StoreError};
+use standing::Standing;
 
 /// One group commit.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +26,8 @@ pub struct Batch {
     pub runs: Vec<RunBatch>,
     /// What dispatchers said about boards.
     pub facts: Vec<BoardFact>,
+    /// Files whose content [`Store::upload_content`] has made durable.
+    pub files: Vec<(RunId, RunFile)>,
 }
 
 /// What came from one run.
@@ -42,7 +52,7 @@ pub struct RunBatch {
 }
 
 /// What a dispatcher says to an assignment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LeaseAnswer {
     /// It is durable there.
     Accepted,
@@ -54,6 +64,8 @@ pub enum LeaseAnswer {
         message: String,
         /// How many runs a job may have.
         max_attempts: u32,
+        /// How the job ends when it had them.
+        end: JobEnd,
     },
 }
 
@@ -245,7 +257,40 @@ pub enum Fenced {
 impl Store {
     /// Stores what dispatchers sent. Durable when it returns.
     pub async fn commit(&self, batch: &Batch, now: UtcMicros) -> Result<CommitReport, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("store what dispatchers sent").await?;
+        let ids: Vec<RunId> = batch.runs.iter().map(|run| run.run).collect();
+        let mut standings = Standing::load(&mut transaction, &ids).await?;
+        let mut work = apply::Work {
+            transaction: &mut transaction,
+            now,
+            news: News::default(),
+            events: Vec::new(),
+            tail: Vec::new(),
+        };
+        let mut runs = Vec::with_capacity(batch.runs.len());
+        for run in &batch.runs {
+            runs.push(match standings.get_mut(&run.run) {
+                Some(standing) => work.take(run, standing).await?,
+                None => RunReport::unknown(run.run),
+            });
+        }
+        let apply::Work {
+            mut news,
+            events,
+            tail,
+            ..
+        } = work;
+        transaction.insert(sql::EVENTS_INSERT, 4, events).await?;
+        transaction.insert(sql::TAIL_INSERT, 7, tail).await?;
+        for fact in &batch.facts {
+            note_fact(&mut transaction, fact, &mut news, now).await?;
+        }
+        for (run, file) in &batch.files {
+            note_file(&mut transaction, *run, file).await?;
+        }
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(CommitReport { runs, feed })
     }
 
     /// Gives up a run whose dispatcher is silent for too long (decision D2), or that its
@@ -256,6 +301,39 @@ impl Store {
         fence: &Fence,
         now: UtcMicros,
     ) -> Result<Fenced, StoreError> {
-        Err(StoreError::NotYet)
+        let mut transaction = self.database().write("give a run up").await?;
+        let mut standings = Standing::load(&mut transaction, &[run]).await?;
+        let Some(standing) = standings.get_mut(&run) else {
+            transaction.roll_back().await?;
+            return Ok(Fenced::Unknown);
+        };
+        if standing.ended.is_some() {
+            transaction.roll_back().await?;
+            return Ok(Fenced::Already);
+        }
+        let mut work = apply::Work {
+            transaction: &mut transaction,
+            now,
+            news: News::default(),
+            events: Vec::new(),
+            tail: Vec::new(),
+        };
+        let ending = apply::Ending {
+            lease: LeaseState::Ended,
+            end: &fence.end,
+            requeue: Some(fence.max_attempts),
+            reason: Some(&fence.reason),
+            fenced: true,
+        };
+        let disposition = work.end(standing, &ending).await?;
+        let news = work.news;
+        let feed = news.write(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(Fenced::Now {
+            job: standing.job,
+            disposition,
+            board: standing.board.clone(),
+            feed,
+        })
     }
 }
