@@ -253,8 +253,7 @@ impl Run {
             return Err(self.kernel_failure(&why, &awaited, "the kernel printed nothing"));
         }
         // The whole line, as the watch takes it; it follows with the next bytes.
-        let whole = |session: &crate::session::Session| session.kernel_seen();
-        if let Err(why) = self.session.wait_until(deadline, whole).await {
+        if let Err(why) = self.session.wait_for_kernel(deadline).await {
             return Err(self.kernel_failure(
                 &why,
                 &awaited,

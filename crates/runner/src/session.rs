@@ -225,7 +225,19 @@ impl Session {
             if let Some(found) = self.expect.find(patterns) {
                 return Ok(found);
             }
-            self.pump(deadline).await?;
+            match self.pump(deadline).await {
+                Ok(()) => {}
+                // Both may come in one breath, or be read so late that they do: what the board said
+                // before its kernel gave up is found, and the next wait ends with the rest.
+                Err(Interruption::Kernel(report)) => match self.expect.find(patterns) {
+                    Some(found) if found.end_offset <= report.offset => {
+                        self.early_end = Some(Interruption::Kernel(report));
+                        return Ok(found);
+                    }
+                    _ => return Err(Interruption::Kernel(report)),
+                },
+                Err(why) => return Err(why),
+            }
         }
     }
 
@@ -237,6 +249,20 @@ impl Session {
     ) -> Result<(), Interruption> {
         while !done(self) {
             self.pump(deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the whole line in which a kernel names itself. A kernel that gives up in the same
+    /// breath has named itself all the same; the next wait ends with that.
+    pub async fn wait_for_kernel(&mut self, deadline: Instant) -> Result<(), Interruption> {
+        while !self.kernel_seen {
+            match self.pump(deadline).await {
+                Err(end @ Interruption::Kernel(_)) if self.kernel_seen => {
+                    self.early_end = Some(end);
+                }
+                result => result?,
+            }
         }
         Ok(())
     }
