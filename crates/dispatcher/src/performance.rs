@@ -1,0 +1,214 @@
+//! One run's task: runs it to its end over whatever breaks, and always says that it has ended.
+
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use basalt_console::{Attachment, BoardConsole, KeptConsole};
+use basalt_model::{Culprit, Failure, PowerState};
+use basalt_plan::Plan;
+use basalt_runner::host::{BoardLock, HostError};
+use basalt_runner::session::chain;
+use basalt_runner::{Attach, Ending, Grown, Resources, RunDirectory, RunError, Summary, Watcher};
+use futures::FutureExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::common::Common;
+use crate::lease::LeaseRecord;
+
+/// How long the way to a console may take to open.
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// How often a board that somebody of this host has is tried.
+const HELD_PAUSE: Duration = Duration::from_secs(1);
+/// How often a run whose files fail is begun again, and after which pause: a disk may be full for a
+/// moment.
+const TRIES: u32 = 3;
+const TRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// What became of a run.
+#[derive(Debug)]
+pub enum Performed {
+    /// It ended as runs end; results are on disk.
+    Ended(Summary),
+    /// Its files cannot be used; nothing more will come of it. Its board was switched off, as far
+    /// as the relay says.
+    Broken {
+        /// What the relay said.
+        power: PowerState,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// A run to perform.
+pub struct Performance {
+    /// What all runs have in common.
+    pub common: Arc<Common>,
+    /// The run's directory.
+    pub path: PathBuf,
+    /// Its lease.
+    pub lease: LeaseRecord,
+    /// Ends it from outside.
+    pub ending: Ending,
+    /// Told when its files grow.
+    pub grown: watch::Sender<Grown>,
+}
+
+impl Performance {
+    /// Performs the run, or goes on with it. `taken`: its directory and board, where they are at
+    /// hand.
+    pub async fn perform(self, taken: Option<(RunDirectory, BoardLock)>) -> Performed {
+        let mut taken = taken;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let reason = match self.attempt(taken.take()).await {
+                Ok(summary) => return Performed::Ended(summary),
+                Err(reason) => reason,
+            };
+            tracing::error!(run.id = %self.lease.run, reason, "a run's files cannot be used");
+            if tries < TRIES {
+                tokio::time::sleep(TRY_PAUSE).await;
+                continue;
+            }
+            let power = self.switch_off().await;
+            return Performed::Broken { power, reason };
+        }
+    }
+
+    async fn attempt(&self, taken: Option<(RunDirectory, BoardLock)>) -> Result<Summary, String> {
+        let (directory, lock) = match taken {
+            Some(taken) => taken,
+            None => self.take().await?,
+        };
+        let resources = self.resources(directory.plan(), lock);
+        let running = basalt_runner::run(directory, resources);
+        match AssertUnwindSafe(running).catch_unwind().await {
+            Ok(ended) => ended.map_err(|error: RunError| chain(&error)),
+            Err(panic) => {
+                let said = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_else(|| "it did not say why".into());
+                self.give_up(said).await
+            }
+        }
+    }
+
+    /// A bug in the runner ended it: the run ends with that word, and the others go on.
+    async fn give_up(&self, said: String) -> Result<Summary, String> {
+        tracing::error!(run.id = %self.lease.run, panic = said, "the runner broke off");
+        let message = format!("the runner broke off: {said}");
+        let failure = Failure::new(Culprit::Bug, "runner-panicked", message);
+        let (directory, lock) = self.take().await?;
+        let resources = self.resources(directory.plan(), lock);
+        let given_up = basalt_runner::give_up(directory, resources, failure);
+        match AssertUnwindSafe(given_up).catch_unwind().await {
+            Ok(ended) => ended.map_err(|error| chain(&error)),
+            Err(_) => Err("the runner broke off again at the end of the run".into()),
+        }
+    }
+
+    /// Opens the run's directory and takes its board. A board that somebody of this host has is
+    /// waited for: the run's own deadlines go on meanwhile.
+    async fn take(&self) -> Result<(RunDirectory, BoardLock), String> {
+        let directory = RunDirectory::open(&self.path).map_err(|error| chain(&error))?;
+        let plan = directory.plan();
+        let who = format!("run {} of job {}", self.lease.run, self.lease.job);
+        let mut said = false;
+        loop {
+            let now = self.common.clock.now().utc;
+            let lock = self
+                .common
+                .host
+                .take(&self.lease.board, &who, now)
+                .and_then(|lock| lock.with_outlet(&plan.relay, plan.board.power.outlet));
+            match lock {
+                Ok(lock) => return Ok((directory, lock)),
+                Err(error @ (HostError::Held { .. } | HostError::OutletHeld { .. })) => {
+                    if !said {
+                        tracing::warn!(run.id = %self.lease.run, %error, "a run waits for its board");
+                        said = true;
+                    }
+                    tokio::time::sleep(HELD_PAUSE).await;
+                }
+                Err(error) => return Err(chain(&error)),
+            }
+        }
+    }
+
+    fn resources(&self, plan: &Plan, lock: BoardLock) -> Resources {
+        Resources {
+            host: self.common.host.clone(),
+            lock,
+            epoch: Some(self.lease.epoch),
+            cache: self.common.cache(),
+            shared: self.common.shared.clone(),
+            attach: self.attach(plan),
+            watcher: Watcher::Files(self.grown.clone()),
+            ending: self.ending.clone(),
+        }
+    }
+
+    fn attach(&self, plan: &Plan) -> Attach {
+        let common = self.common.clone();
+        let console = KeptConsole {
+            name: plan.board.name.to_string(),
+            source: plan.board.console.source.clone(),
+        };
+        Arc::new(move |from, writer| {
+            let attachment = Attachment {
+                state_dir: common.state.clone(),
+                console: console.clone(),
+                writer: Some(writer),
+                from,
+                restart: common.keeper.clone(),
+            };
+            Box::pin(attach(attachment))
+        })
+    }
+
+    /// The board of a run that cannot be gone on with, unless another lease has it by now.
+    async fn switch_off(&self) -> PowerState {
+        let Some(plan) = read_plan(&self.path) else {
+            return PowerState::Unknown;
+        };
+        let now = self.common.clock.now().utc;
+        let lock = self.common.host.take(&self.lease.board, "dispatcher", now);
+        let ours = lock.and_then(|lock| lock.accept(self.lease.epoch).map(|()| lock));
+        let _lock = match ours {
+            Ok(lock) => lock,
+            Err(error) => {
+                tracing::warn!(board = %self.lease.board, %error, "a board is left as it is");
+                return PowerState::Unknown;
+            }
+        };
+        let locks = self.common.relay_locks();
+        let relay = self.common.shared.relay(&plan.relay, &locks);
+        match relay.set(plan.board.power.outlet, false).await {
+            Ok(power) => power,
+            Err(error) => {
+                tracing::error!(board = %self.lease.board, %error, "a board is not switched off");
+                PowerState::Unknown
+            }
+        }
+    }
+}
+
+async fn attach(attachment: Attachment) -> Result<BoardConsole, String> {
+    let mut console = BoardConsole::attach(attachment)
+        .await
+        .map_err(|error| chain(&error))?;
+    console
+        .wait_open(Instant::now() + OPEN_LIMIT)
+        .await
+        .map_err(|error| chain(&error))?;
+    Ok(console)
+}
+
+fn read_plan(path: &Path) -> Option<Plan> {
+    serde_json::from_slice(&std::fs::read(path.join("plan.json")).ok()?).ok()
+}
