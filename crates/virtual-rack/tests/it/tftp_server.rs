@@ -85,7 +85,8 @@ fn serve(packet: &[u8], client: SocketAddr, shared: &Mutex<Shared>) {
     });
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket
-        .set_read_timeout(Some(Duration::from_secs(5)))
+        // Longer than the board waits until it says again what was lost.
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     if packet[1] == 2 {
         receive(&socket, client, &file, shared);
@@ -113,6 +114,16 @@ fn serve(packet: &[u8], client: SocketAddr, shared: &Mutex<Shared>) {
     );
 }
 
+/// The next datagram; goes on after a stop of this process (signal(7)).
+fn hear(socket: &UdpSocket, packet: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+    loop {
+        match socket.recv_from(packet) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            heard => return heard,
+        }
+    }
+}
+
 fn send(
     socket: &UdpSocket,
     client: SocketAddr,
@@ -136,7 +147,7 @@ fn send(
         // Without options the first block is the answer.
     } else {
         socket.send_to(&answer, client).unwrap();
-        let Ok((4, _)) = socket.recv_from(&mut packet) else {
+        let Ok((4, _)) = hear(socket, &mut packet) else {
             return;
         };
     }
@@ -149,7 +160,7 @@ fn send(
             data.extend_from_slice(&body[from..(from + size).min(body.len())]);
             socket.send_to(&data, client).unwrap();
         }
-        let Ok((4, _)) = socket.recv_from(&mut packet) else {
+        let Ok((4, _)) = hear(socket, &mut packet) else {
             return;
         };
         let number = u16::from_be_bytes([packet[2], packet[3]]);
@@ -165,7 +176,7 @@ fn receive(socket: &UdpSocket, client: SocketAddr, file: &str, shared: &Mutex<Sh
         ack.extend_from_slice(&number.to_be_bytes());
         socket.send_to(&ack, client).unwrap();
         let mut packet = [0; 2048];
-        let Ok((length, _)) = socket.recv_from(&mut packet) else {
+        let Ok((length, _)) = hear(socket, &mut packet) else {
             return;
         };
         body.extend_from_slice(&packet[4..length]);
