@@ -144,6 +144,21 @@ impl Store {
         row.map(user).transpose()
     }
 
+    /// Changes an account; what is `None` stays. `None` if there is none of this name.
+    pub async fn change_user(
+        &self,
+        name: &UserName,
+        role: Option<Role>,
+        disabled: Option<bool>,
+    ) -> Result<Option<User>, StoreError> {
+        let mut transaction = self.database().write("change a user").await?;
+        let row = transaction
+            .row(sql::USER_CHANGE, values![name, role, disabled])
+            .await?;
+        transaction.commit().await?;
+        row.map(user).transpose()
+    }
+
     /// An account by its name.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
         let rows = self.database();

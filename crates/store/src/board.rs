@@ -126,6 +126,17 @@ impl Store {
         row.map(read_board).transpose()
     }
 
+    /// The next lease of a board gets an epoch above this one: its dispatcher has seen it, from
+    /// when its host drove the board without a server. `false` if it would anyway.
+    pub async fn raise_epoch(&self, board: &BoardName, epoch: Epoch) -> Result<bool, StoreError> {
+        let mut transaction = self.database().write("raise a board's epoch").await?;
+        let raised = transaction
+            .execute(sql::RAISE_EPOCH, values![board, epoch])
+            .await?;
+        transaction.commit().await?;
+        Ok(raised > 0)
+    }
+
     /// Sets a board's health, with a row in the audit. `None` if the lab may not overwrite what a
     /// person set, or if nothing changed.
     pub async fn set_board_health(

@@ -29,6 +29,8 @@ statements! {
     USER_BY_NAME = users!("where u.name = $1");
     USER_BY_ID = users!("where u.id = $1");
     USERS = users!("order by u.name");
+    USER_CHANGE = "update users set role = coalesce($2, role), disabled = coalesce($3, disabled) \
+        where name = $1 returning id, name, role, created_utc_us, disabled";
     TOKEN_INSERT = "insert into tokens (kind, label, user_id, dispatcher_id, hash, \
         created_utc_us, expires_utc_us) values ($1, $2, $3, $4, $5, $6, $7) returning id";
     TOKEN_BY_HASH = tokens!("where t.hash = $1 and t.revoked_utc_us is null \

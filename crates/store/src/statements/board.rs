@@ -43,6 +43,7 @@ statements! {
         where b.name = $1";
     GRANT_BOARD = "update boards set state = 'reserved', state_since_utc_us = $2, epoch = $3, \
         lease_id = $4, run_id = $5, job_id = $6 where id = $1 and state = 'idle' and epoch < $3";
+    RAISE_EPOCH = "update boards set epoch = $2 where name = $1 and epoch < $2";
     /// The run's dispatcher has accepted.
     RUNNING = "update boards set state = 'running', state_since_utc_us = $2 where id = $1 \
         and lease_id = $3 and state = 'reserved'";
