@@ -28,6 +28,14 @@ pub struct ServerConfig {
     /// Where log objects and files of runs are kept: a directory; without it `objects` below
     /// `state`.
     pub objects: Option<PathBuf>,
+    /// The lab's default dispatcher is started beside this server: it gets a token in `state`, and
+    /// ends with the server where that is told to end.
+    pub embedded: bool,
+    /// SHA-256 of the server's certificate as hexadecimal digits, where that is signed by itself:
+    /// goes into dispatchers' token files.
+    pub certificate_sha256: Option<String>,
+    /// Hosts that webhooks may be sent to although they are loopback, link-local or private.
+    pub webhook_hosts: Vec<String>,
 }
 
 /// A listener, with or without TLS.

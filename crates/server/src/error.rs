@@ -1,6 +1,9 @@
 //! Why a use case did not do what it was asked for. What HTTP says to it is decided in one place,
 //! [`crate::http`].
 
+use basalt_api::Diagnostic;
+use basalt_store::StoreError;
+
 use crate::authorize::Forbidden;
 
 /// Why a use case did not do what it was asked for.
@@ -23,7 +26,7 @@ pub enum UseCaseError {
         /// How many, of what.
         message: String,
         /// Each with its place.
-        diagnostics: Vec<Mistake>,
+        diagnostics: Vec<Diagnostic>,
     },
     /// A parameter makes no sense.
     #[error("{message}")]
@@ -55,23 +58,6 @@ pub enum UseCaseError {
     },
 }
 
-/// One mistake in a text that was handed in. Lines and columns count from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// The file, as the text's owner calls it.
-    pub file: String,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column in characters, from 1.
-    pub column: u32,
-    /// `true` if the text is refused for it.
-    pub error: bool,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
-
 impl UseCaseError {
     /// There is no `what` called `name`.
     pub fn not_found(what: &'static str, name: impl ToString) -> Self {
@@ -96,4 +82,37 @@ impl UseCaseError {
             hint: None,
         }
     }
+}
+
+impl From<StoreError> for UseCaseError {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(error = %causes(&error), "the store is away");
+            return Self::Unavailable {
+                message: "the database cannot be reached now".into(),
+            };
+        }
+        match error {
+            StoreError::Unknown { what, name } => Self::NotFound { what, name },
+            StoreError::Mismatch { .. } => Self::bad_request(error.to_string()),
+            error => Self::Internal {
+                message: causes(&error),
+            },
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
 }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use basalt_api::Diagnostic;
 use basalt_job::JobDefinition;
 use basalt_lab::Lab;
 use basalt_lab::profile::BoardProfile;
@@ -15,8 +16,6 @@ use basalt_model::{BoardName, Sha256};
 use basalt_plan::Plan;
 use basalt_yaml::{Diagnostics, Severity, Span};
 use sha2::Digest;
-
-use crate::error::Mistake;
 
 /// How diagnostics call a job that came without a file's name.
 pub const JOB_NAME: &str = "job.yaml";
@@ -32,7 +31,7 @@ pub struct ReadJob {
     /// What it asks for; `None` if it has mistakes.
     pub definition: Option<JobDefinition>,
     /// What is wrong with it, warnings too.
-    pub mistakes: Vec<Mistake>,
+    pub mistakes: Vec<Diagnostic>,
     diagnostics: Diagnostics,
 }
 
@@ -52,13 +51,13 @@ pub struct Suited {
     pub candidates: Vec<Candidate>,
     /// What is wrong with the job, everything together. With errors in it, it cannot run in this
     /// lab.
-    pub mistakes: Vec<Mistake>,
+    pub mistakes: Vec<Diagnostic>,
 }
 
 impl Suited {
     /// Whether the job can run on any board.
     pub fn is_valid(&self) -> bool {
-        !self.mistakes.iter().any(|mistake| mistake.error)
+        !self.mistakes.iter().any(|mistake| is_error(mistake))
     }
 }
 
@@ -74,12 +73,12 @@ pub struct Planning {
 struct Judgement {
     /// The board of this kind that was planned for: some messages name it.
     board: BoardName,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<Diagnostic>,
 }
 
 impl Judgement {
     /// The same about another board of this kind.
-    fn of(&self, board: &BoardName) -> Vec<Mistake> {
+    fn of(&self, board: &BoardName) -> Vec<Diagnostic> {
         let (from, to) = (format!("`{}`", self.board), format!("`{board}`"));
         let mut mistakes = self.mistakes.clone();
         if self.board != *board {
@@ -120,11 +119,11 @@ impl Planning {
         };
         let mut found = job.mistakes.clone();
         let mut candidates = Vec::new();
-        let mut refusals: Vec<Mistake> = Vec::new();
+        let mut refusals: Vec<Diagnostic> = Vec::new();
         for board in wanted(definition, lab) {
             let of_kind = self.kind(job, definition, lab, board);
             let own = of_kind.of(&board.name);
-            let first = own.iter().find(|mistake| mistake.error);
+            let first = own.iter().find(|mistake| is_error(mistake));
             candidates.push(Candidate {
                 board: board.name.clone(),
                 unsuitable: first.map(|mistake| mistake.message.clone()),
@@ -144,7 +143,7 @@ impl Planning {
             found.extend(
                 refusals
                     .into_iter()
-                    .filter(|mistake| !(mistake.error && runs_somewhere)),
+                    .filter(|mistake| !(is_error(mistake) && runs_somewhere)),
             );
         }
         Suited {
@@ -187,11 +186,14 @@ impl Planning {
     /// Why it cannot run there: the first reason in words.
     pub fn plan(&self, text: &str, lab: &Lab, board: &BoardName) -> Result<Plan, String> {
         let job = self.read(text);
-        let first = |mistakes: &[Mistake]| {
-            mistakes.iter().find(|mistake| mistake.error).map_or_else(
-                || "the plan was refused".to_owned(),
-                |one| one.message.clone(),
-            )
+        let first = |mistakes: &[Diagnostic]| {
+            mistakes
+                .iter()
+                .find(|mistake| is_error(mistake))
+                .map_or_else(
+                    || "the plan was refused".to_owned(),
+                    |one| one.message.clone(),
+                )
         };
         let Some(definition) = &job.definition else {
             return Err(first(&job.mistakes));
@@ -230,7 +232,7 @@ fn wanted<'l>(
 }
 
 /// Says which wish no board of the lab fulfils.
-fn nobody_wanted(job: &JobDefinition, lab: &Lab, read: &ReadJob) -> Vec<Mistake> {
+fn nobody_wanted(job: &JobDefinition, lab: &Lab, read: &ReadJob) -> Vec<Diagnostic> {
     let span = |wanted: Option<Span>| wanted.unwrap_or_default();
     let mut diagnostics = read.diagnostics.clone();
     let before = diagnostics.len();
@@ -316,8 +318,13 @@ fn kind_of(lab: &Lab, board: &BoardProfile) -> Sha256 {
     Sha256(digest.finalize().into())
 }
 
+/// Whether the text is refused for it.
+pub fn is_error(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity == basalt_api::Severity::Error
+}
+
 /// Diagnostics as plain values, by place.
-pub fn mistakes(diagnostics: &Diagnostics) -> Vec<Mistake> {
+pub fn mistakes(diagnostics: &Diagnostics) -> Vec<Diagnostic> {
     diagnostics
         .sorted()
         .into_iter()
@@ -325,7 +332,7 @@ pub fn mistakes(diagnostics: &Diagnostics) -> Vec<Mistake> {
         .collect()
 }
 
-fn mistakes_from(diagnostics: &Diagnostics, from: usize) -> Vec<Mistake> {
+fn mistakes_from(diagnostics: &Diagnostics, from: usize) -> Vec<Diagnostic> {
     diagnostics
         .iter()
         .skip(from)
@@ -333,15 +340,18 @@ fn mistakes_from(diagnostics: &Diagnostics, from: usize) -> Vec<Mistake> {
         .collect()
 }
 
-fn mistake(diagnostics: &Diagnostics, one: &basalt_yaml::Diagnostic) -> Mistake {
-    Mistake {
+fn mistake(diagnostics: &Diagnostics, one: &basalt_yaml::Diagnostic) -> Diagnostic {
+    Diagnostic {
         file: diagnostics
             .file_name(one.span.source)
             .unwrap_or(JOB_NAME)
             .to_owned(),
         line: one.span.line,
         column: one.span.column,
-        error: one.severity == Severity::Error,
+        severity: match one.severity {
+            Severity::Error => basalt_api::Severity::Error,
+            Severity::Warning => basalt_api::Severity::Warning,
+        },
         message: one.message.clone(),
         hint: one.hint.clone(),
     }
@@ -466,7 +476,7 @@ mod tests {
         let job = JOB.replace("device_type: simulated", "device_type: simulatd");
         let suited = planning.suit(&planning.read(&job), &lab());
         assert!(!suited.is_valid());
-        let mistake = suited.mistakes.iter().find(|one| one.error).unwrap();
+        let mistake = suited.mistakes.iter().find(|one| is_error(one)).unwrap();
         assert_eq!(
             mistake.message,
             "the lab has no board of the type `simulatd`"
