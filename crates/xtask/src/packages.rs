@@ -29,6 +29,7 @@ const NEEDED: &[(&str, &str)] = &[
         "ip: the bridge and the addresses of virtual boards",
     ),
     ("kmod", "depmod: a ramdisk's module dependencies"),
+    ("postgresql", "the second database of the tests"),
     ("python3", "the independent recomputation of results"),
     ("qemu-system-arm", "the virtual boards"),
     ("tar", "packs and unpacks root file systems"),

@@ -76,6 +76,7 @@ const ROOMS: &[Room] = &[
     room("scheduler", Layer::Pure, &["lab", "model"]),
     room("realtime", Layer::Pure, &["model"]),
     room("report", Layer::Pure, &["model", "realtime"]),
+    room("pages", Layer::Pure, &["model", "realtime"]),
     capability("clock", &[]),
     capability("console", &["clock"]),
     capability("power", &["clock"]),
@@ -92,6 +93,7 @@ const ROOMS: &[Room] = &[
     room("client", Layer::Composition, &[]),
     room("ssh", Layer::Composition, &["client"]),
     room("basalt", Layer::Edge, &[]),
+    apart("private-postgres"),
     apart("virtual-rack"),
     apart("xtask"),
 ];

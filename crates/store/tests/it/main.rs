@@ -1,0 +1,6 @@
+//! The store against both databases. Everything that is promised of both is in one list
+//! ([`contract`]); what only a server of its own can suffer is in [`postgres`].
+
+mod contract;
+mod harness;
+mod postgres;
