@@ -44,6 +44,8 @@ pub struct Shared {
     pub certificate_sha256: Option<String>,
     /// Hosts that webhooks may be sent to although they are not public.
     pub webhook_hosts: Vec<String>,
+    /// Cancelled once connections are to end: streams that have no end get one then.
+    pub(crate) closing: CancellationToken,
     /// Jobs against boards.
     pub planning: Planning,
     /// The connected dispatchers.
@@ -58,6 +60,8 @@ pub struct Shared {
     /// One lab at a time is put into force.
     pub(crate) applying: tokio::sync::Mutex<()>,
     pub(crate) ingest: Ingest,
+    /// Cancelled when connections are to end: streams to clients end by it.
+    pub closing: CancellationToken,
     pub(crate) stopping: AtomicBool,
 }
 

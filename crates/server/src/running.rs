@@ -111,6 +111,7 @@ impl Server {
         let embedded = config.embedded.then(|| lab.lab.default_dispatcher.clone());
         let (scheduling, scheduling_inbox) = Scheduling::new();
         let (ingest, ingest_inbox) = Ingest::new();
+        let entering = CancellationToken::new();
         let app = App::new(Shared {
             registry: Registry::new(clock.now().boot),
             clock,
@@ -122,12 +123,14 @@ impl Server {
             state: config.state,
             certificate_sha256: config.certificate_sha256,
             webhook_hosts: config.webhook_hosts,
+            closing: entering.clone(),
             planning: Planning::default(),
             scheduling,
             embedded,
             lab: watch::Sender::new(lab),
             applying: tokio::sync::Mutex::default(),
             ingest,
+            closing: CancellationToken::new(),
             stopping: AtomicBool::new(false),
         });
         nobody_is_connected(&app).await?;
@@ -137,7 +140,7 @@ impl Server {
         }
 
         let stop = CancellationToken::new();
-        let (ingesting, entering) = (CancellationToken::new(), CancellationToken::new());
+        let ingesting = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(scheduling::run(app.clone(), scheduling_inbox, stop.clone()));
         tasks.spawn(ingest::run(app.clone(), ingest_inbox, ingesting.clone()));
@@ -146,7 +149,7 @@ impl Server {
         tasks.spawn(outbox::run(app.clone(), stop.clone()));
         let faces = http::router(app.clone()).merge(pages::router(app.clone()));
         let router = http::guarded(&app, faces).merge(link_endpoint::router(app.clone()));
-        let entrance = Entrance::new(router, entering.clone());
+        let entrance = Entrance::new(router, app.closing.clone());
         for tcp in config.tcp {
             tasks.spawn(entrance.clone().run(tcp.into()));
         }
@@ -157,7 +160,6 @@ impl Server {
             app,
             stop,
             ingesting,
-            entering,
             tasks,
             entrance,
             login_link,
@@ -175,8 +177,6 @@ pub struct RunningServer {
     stop: CancellationToken,
     /// Ends taking what dispatchers send.
     ingesting: CancellationToken,
-    /// Ends connections.
-    entering: CancellationToken,
     tasks: JoinSet<()>,
     entrance: Entrance,
     login_link: Option<String>,
@@ -266,7 +266,7 @@ impl RunningServer {
         }
         self.stop.cancel();
         self.app.registry.close_all();
-        self.entering.cancel();
+        self.app.closing.cancel();
         let entrance = self.entrance.clone();
         if time::timeout(TASK_LIMIT, entrance.ended()).await.is_err() {
             tracing::warn!("connections did not end in time");
