@@ -44,8 +44,6 @@ pub struct Shared {
     pub certificate_sha256: Option<String>,
     /// Hosts that webhooks may be sent to although they are not public.
     pub webhook_hosts: Vec<String>,
-    /// Cancelled once connections are to end: streams that have no end get one then.
-    pub(crate) closing: CancellationToken,
     /// Jobs against boards.
     pub planning: Planning,
     /// The connected dispatchers.

@@ -111,7 +111,6 @@ impl Server {
         let embedded = config.embedded.then(|| lab.lab.default_dispatcher.clone());
         let (scheduling, scheduling_inbox) = Scheduling::new();
         let (ingest, ingest_inbox) = Ingest::new();
-        let entering = CancellationToken::new();
         let app = App::new(Shared {
             registry: Registry::new(clock.now().boot),
             clock,
@@ -123,7 +122,6 @@ impl Server {
             state: config.state,
             certificate_sha256: config.certificate_sha256,
             webhook_hosts: config.webhook_hosts,
-            closing: entering.clone(),
             planning: Planning::default(),
             scheduling,
             embedded,
