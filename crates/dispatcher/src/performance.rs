@@ -212,3 +212,111 @@ async fn attach(attachment: Attachment) -> Result<BoardConsole, String> {
 fn read_plan(path: &Path) -> Option<Plan> {
     serde_json::from_slice(&std::fs::read(path.join("plan.json")).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Tempo;
+    use basalt_artifacts::Cache;
+    use basalt_lab::{FileKind, LabFile};
+    use basalt_model::{BoardName, Epoch, EventBody, JobId, LeaseId, Outcome, UserName, UtcMicros};
+    use basalt_runner::directory::NewRun;
+    use basalt_runner::host::HostState;
+    use basalt_yaml::Diagnostics;
+
+    /// A plan over a relay and a console that are not there.
+    fn plan() -> Plan {
+        let job = "job_name: j\ndevice_type: simulated\nvisibility: public\npriority: medium\n\
+                   timeouts:\n  job: {minutes: 1}\nactions:\n  - deploy:\n      to: tftp\n      \
+                   kernel: {url: 'http://127.0.0.1:1/k', type: image}\n      ramdisk: {url: \
+                   'http://127.0.0.1:1/r'}\n  - boot:\n      method: u-boot\n      commands: \
+                   ramdisk\n      prompts: ['/ # ']\n";
+        let file = |path: &str, text: &str| LabFile {
+            path: path.into(),
+            text: text.into(),
+        };
+        let lab = [
+            file(
+                FileKind::LAB,
+                "version: 1\nname: t\ndispatcher:\n  address: 127.0.0.1\n  tftp: 127.0.0.1:1069\n  nfs: 127.0.0.1:12049\n",
+            ),
+            file(
+                "relays/pdu.yaml",
+                "version: 1\nname: pdu\ndriver: tasmota\nurl: http://127.0.0.1:1\ntimeout: 1s\n",
+            ),
+            file(
+                "boards/b.yaml",
+                "version: 1\nname: b\ntype: simulated\npower: {relay: pdu, outlet: 1}\nconsole: {tcp: '127.0.0.1:2'}\nnetwork: {mac: '52:54:00:00:00:01', address: 127.0.0.9/8}\n",
+            ),
+        ];
+        let mut diagnostics = Diagnostics::new();
+        let lab = basalt_lab::read(&lab, &basalt_lab::builtin::types(), &mut diagnostics);
+        let lab = lab.unwrap_or_else(|| panic!("{diagnostics:?}"));
+        let job = basalt_job::read("job.yaml", job, &mut diagnostics);
+        let job = job.unwrap_or_else(|| panic!("{diagnostics:?}"));
+        let board = &lab.boards[0];
+        let (relay, dispatcher) = (lab.relay_of(board), lab.dispatcher_of(board));
+        let sha256 = basalt_model::Sha256([0; 32]);
+        basalt_plan::plan(&job, sha256, board, relay, dispatcher, &mut diagnostics)
+            .unwrap_or_else(|| panic!("{diagnostics:?}"))
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_breaks_off_ends_its_run_as_a_bug() {
+        let state = tempfile::tempdir().unwrap();
+        let host = HostState::open(state.path()).unwrap();
+        let cache = Cache::open(state.path().join("cache")).unwrap();
+        // The first thing that a run does to its board is to meet the keeper.
+        let keeper = Arc::new(|| panic!("out of ideas"));
+        let common = Arc::new(Common::new(
+            state.path(),
+            host.clone(),
+            cache,
+            keeper,
+            Tempo::default(),
+        ));
+        let run = basalt_model::RunId::from_uuid(uuid::Uuid::now_v7());
+        let board = BoardName::new("b");
+        let path = common.runs().join(run.to_string());
+        let new_run = NewRun {
+            run,
+            job_number: 1,
+            job_text: "",
+            plan: &plan(),
+            now: UtcMicros(1),
+            beside: &[],
+        };
+        let directory = RunDirectory::make(&path, new_run).unwrap();
+        let lock = host.take(&board, "the test", UtcMicros(1)).unwrap();
+        let performance = Performance {
+            common,
+            path: path.clone(),
+            lease: LeaseRecord {
+                version: 1,
+                run,
+                lease: LeaseId::from_uuid(uuid::Uuid::now_v7()),
+                job: JobId(1),
+                attempt: 1,
+                board: board.clone(),
+                epoch: Epoch(1),
+                revision: 1,
+                submitter: UserName::new("alice"),
+            },
+            ending: Ending::new(),
+            grown: watch::Sender::new(Grown::default()),
+        };
+        let performed = performance.perform(Some((directory, lock))).await;
+        let Performed::Ended(summary) = performed else {
+            panic!("{performed:?}");
+        };
+        let failure = summary.failure.unwrap();
+        assert_eq!(failure.culprit, Culprit::Bug);
+        assert!(failure.message.contains("out of ideas"), "{failure}");
+        let events = basalt_journal::read(&path.join("journal")).unwrap();
+        let EventBody::Finished { outcome, .. } = events.last().unwrap().body else {
+            panic!("{events:?}");
+        };
+        assert_eq!(outcome, Outcome::Incomplete);
+        assert_eq!(host.holder(&board), None, "the board is free again");
+    }
+}

@@ -1,0 +1,11 @@
+//! A dispatcher over simulated boards, with a server of the tests' own at the other end of a real
+//! link.
+
+mod assignments;
+mod desk;
+mod kills;
+mod process;
+mod separation;
+mod site;
+mod stops;
+mod telling;

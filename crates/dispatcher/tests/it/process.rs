@@ -1,0 +1,119 @@
+//! The two processes of a rack's host that tests kill, a dispatcher and a keeper: this test program
+//! itself, started with one argument list in its environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use basalt_console::KeeperConfig;
+use basalt_console::session::Restart;
+use basalt_dispatcher::{DispatcherConfig, Retention, StopMode, Tempo};
+use basalt_link::{Dialer, Endpoint, Token, Trust};
+use basalt_model::DispatcherName;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// `keeper STATE`, or `dispatch STATE NAME SERVER`, one a line. A dispatcher detaches at SIGTERM,
+/// ends at SIGINT and drains at SIGUSR1.
+const ARGUMENTS: &str = "BASALT_TEST_PROCESS";
+
+/// This program as one of the processes.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "process::process", "--ignored", "--nocapture"])
+        .env(ARGUMENTS, arguments.join("\n"));
+    command
+}
+
+#[test]
+#[ignore = "a process that the other tests start"]
+fn process() {
+    let Ok(arguments) = std::env::var(ARGUMENTS) else {
+        return;
+    };
+    let filter = tracing_subscriber::EnvFilter::new("info,basalt_dispatcher=debug");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    match arguments.lines().collect::<Vec<_>>().as_slice() {
+        ["keeper", state] => runtime.block_on(keeper(Path::new(state))),
+        ["dispatch", state, name, server] => {
+            runtime.block_on(dispatch(Path::new(state), name, server));
+        }
+        other => panic!("what is {other:?}?"),
+    }
+}
+
+async fn keeper(state: &Path) {
+    // One that finds another ends; that is as it should be.
+    if let Err(error) =
+        basalt_console::serve(KeeperConfig::new(state), std::future::pending()).await
+    {
+        eprintln!("{error}");
+    }
+}
+
+async fn dispatch(state: &Path, name: &str, server: &str) {
+    let endpoint: Endpoint = server.parse().expect("an endpoint");
+    let token = Token::new("token").expect("a token");
+    let config = DispatcherConfig {
+        state: state.to_owned(),
+        name: DispatcherName::new(name),
+        build: "test".into(),
+        server: Dialer::new(endpoint, token, &Trust::System).expect("a dialer"),
+        keeper: start_keeper(state.to_owned()),
+        retention: Retention::default(),
+        tempo: Tempo::default(),
+    };
+    let stop = watch::Sender::new(None);
+    let heard = stop.subscribe();
+    tokio::spawn(async move {
+        let catch = |kind| signal(kind).expect("signals can be caught");
+        let (mut term, mut int, mut usr1) = (
+            catch(SignalKind::terminate()),
+            catch(SignalKind::interrupt()),
+            catch(SignalKind::user_defined1()),
+        );
+        loop {
+            let mode = tokio::select! {
+                _ = term.recv() => StopMode::Detach,
+                _ = int.recv() => StopMode::End,
+                _ = usr1.recv() => StopMode::Drain,
+            };
+            stop.send_replace(Some(mode));
+        }
+    });
+    match basalt_dispatcher::run(config, heard).await {
+        Ok(mode) => eprintln!("stopped: {mode:?}"),
+        Err(error) => {
+            eprintln!("failed: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// A keeper in a process of its own, which outlives this one.
+fn start_keeper(state: PathBuf) -> Restart {
+    Arc::new(move || {
+        let state = state.clone();
+        Box::pin(async move {
+            let log = std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(state.join("keeper.log"))?;
+            let state = state.to_str().expect("temporary paths are UTF-8");
+            let mut command = tokio::process::Command::from(command(&["keeper", state]));
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .process_group(0)
+                .spawn()?;
+            Ok(())
+        })
+    })
+}
