@@ -303,7 +303,7 @@ create table outbox (
     ended_utc_us bigint,
     last_error text
 );
-create index outbox_due on outbox (due_utc_us) where state = 'waiting';
+create index outbox_first on outbox (webhook_id, id) where state = 'waiting';
 create index outbox_by_webhook on outbox (webhook_id, id);
 
 create table feed (

@@ -210,7 +210,8 @@ impl Store {
     }
 
     /// Claims deliveries that are due, oldest first, at most `limit`. Nobody else gets them for
-    /// `hold`; after that they are due again, in case the claimer died.
+    /// `hold`; after that they are due again, in case the claimer died. Of each webhook only the
+    /// oldest one that waits is claimed: whatever happens to it, what came later comes later.
     pub async fn claim_deliveries(
         &self,
         limit: u32,
@@ -268,7 +269,8 @@ impl Store {
         transaction.commit().await
     }
 
-    /// When the next delivery is due; `None` if nothing waits.
+    /// When the next delivery is due, those left out that wait for an earlier one of their webhook;
+    /// `None` if nothing waits.
     pub async fn next_delivery_due(&self) -> Result<Option<UtcMicros>, StoreError> {
         let row = self
             .database()

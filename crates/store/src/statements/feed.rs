@@ -26,7 +26,9 @@ statements! {
     FEED_HEAD = "select value from counters where name = 'feed'";
     FEED_AFTER = "select id, at_utc_us, kind, job_id, run_id, board, dispatcher, data from feed \
         where id > $1 order by id limit $2";
-    FEED_TRIM = "delete from feed where at_utc_us < $1";
+    /// Bounded: nobody waits long for a writer.
+    FEED_TRIM = "delete from feed where id in (select id from feed where at_utc_us < $1 \
+        order by id limit 10000)";
     WEBHOOK_INSERT = "insert into webhooks (owner, url, secret, events, active, created_utc_us) \
         values ($1, $2, $3, $4, $5, $6) returning id";
     WEBHOOKS = webhooks!("order by id");
@@ -39,8 +41,10 @@ statements! {
         due_utc_us, state) select id, $2, $3, $4, $5, $6, $6, 'waiting' from webhooks \
         where active = 1 and events like $1";
     OUTBOX_CLAIM = concat!("update outbox set due_utc_us = $2, attempts = attempts + 1 \
-        where state = 'waiting' and due_utc_us <= $1 and id in (select id from outbox \
-        where state = 'waiting' and due_utc_us <= $1 order by due_utc_us, id limit $3) \
+        where state = 'waiting' and due_utc_us <= $1 and id in (select first.id from webhooks \
+        join outbox as first on first.id = (select min(id) from outbox \
+        where webhook_id = webhooks.id and state = 'waiting') \
+        where first.due_utc_us <= $1 order by first.due_utc_us, first.id limit $3) \
         returning ", deliveries!());
     OUTBOX_SENT = "update outbox set state = 'sent', ended_utc_us = $2, last_error = null where id = $1 \
         and state = 'waiting'";
@@ -48,7 +52,9 @@ statements! {
         and state = 'waiting'";
     OUTBOX_DEAD = "update outbox set state = 'dead', ended_utc_us = $2, last_error = $3 where id = $1 \
         and state = 'waiting'";
-    OUTBOX_NEXT_DUE = "select min(due_utc_us) from outbox where state = 'waiting'";
+    OUTBOX_NEXT_DUE = "select min(first.due_utc_us) from webhooks join outbox as first \
+        on first.id = (select min(id) from outbox where webhook_id = webhooks.id \
+        and state = 'waiting')";
     OUTBOX_OF_WEBHOOK = concat!("select ", deliveries!(), " from outbox where webhook_id = $1 \
         order by id desc limit $2");
 }

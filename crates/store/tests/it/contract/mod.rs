@@ -76,6 +76,7 @@ on_both!(
     news::a_trimmed_feed_goes_on_counting,
     news::webhooks_are_told_of_what_they_asked_for,
     news::a_delivery_is_claimed_by_one_and_given_up_in_the_end,
+    news::a_webhook_is_told_of_one_thing_after_the_other,
     files::a_file_is_read_whole_and_in_parts,
     files::an_upload_that_broke_off_goes_on,
     files::a_file_that_is_not_as_announced_is_refused,

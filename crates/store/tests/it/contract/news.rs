@@ -119,10 +119,10 @@ pub async fn webhooks_are_told_of_what_they_asked_for(harness: Harness) {
 pub async fn a_delivery_is_claimed_by_one_and_given_up_in_the_end(harness: Harness) {
     let store = &harness.store;
     let hook = settings(&[WebhookEvent::JobSubmitted]);
-    let hook = store.create_webhook("ada", &hook, START).await.unwrap();
-    for number in 0..20 {
-        harness.submit(&format!("job {number}")).await;
+    for _ in 0..20 {
+        store.create_webhook("ada", &hook, START).await.unwrap();
     }
+    harness.submit("job").await;
     assert_eq!(store.next_delivery_due().await.unwrap(), Some(START));
     let hold = Duration::from_secs(30);
     let mut racers = Vec::new();
@@ -176,8 +176,49 @@ pub async fn a_delivery_is_claimed_by_one_and_given_up_in_the_end(harness: Harne
     // The claimers of the others died.
     let due = store.claim_deliveries(100, hold, at(31)).await.unwrap();
     assert_eq!(due.len(), 18);
-    let listed = store.deliveries(hook, 100).await.unwrap();
+    let mut listed = Vec::new();
+    for hook in store.webhooks().await.unwrap() {
+        listed.extend(store.deliveries(hook.id, 100).await.unwrap());
+    }
     let state = |id| listed.iter().find(|one| one.id == id).map(|one| one.state);
     assert_eq!(state(taken), Some(DeliveryState::Sent));
     assert_eq!(state(failing), Some(DeliveryState::Dead));
+}
+
+pub async fn a_webhook_is_told_of_one_thing_after_the_other(harness: Harness) {
+    let store = &harness.store;
+    let hook = settings(&[WebhookEvent::JobSubmitted]);
+    let hook = store.create_webhook("ada", &hook, START).await.unwrap();
+    for number in 0..3 {
+        harness.submit(&format!("job {number}")).await;
+    }
+    let ids: Vec<_> = store.deliveries(hook, 10).await.unwrap();
+    let ids: Vec<_> = ids.iter().rev().map(|one| one.id).collect();
+    let hold = Duration::from_secs(30);
+    let claim = async |now| {
+        let claimed = store.claim_deliveries(100, hold, now).await.unwrap();
+        let claimed: Vec<_> = claimed.iter().map(|one| one.id).collect();
+        claimed
+    };
+    assert_eq!(claim(at(1)).await, [ids[0]]);
+    // Under way, and then failed: what came later waits with it.
+    assert_eq!(claim(at(2)).await, []);
+    let failed = Attempt::Failed {
+        error: "connection refused".into(),
+        again: Some(at(60)),
+    };
+    store.mark_delivery(ids[0], &failed, at(3)).await.unwrap();
+    assert_eq!(store.next_delivery_due().await.unwrap(), Some(at(60)));
+    assert_eq!(claim(at(59)).await, []);
+    assert_eq!(claim(at(60)).await, [ids[0]]);
+    let taken = Attempt::Taken;
+    store.mark_delivery(ids[0], &taken, at(61)).await.unwrap();
+    assert_eq!(claim(at(61)).await, [ids[1]]);
+    // Given up counts as told.
+    let dead = Attempt::Failed {
+        error: "connection refused".into(),
+        again: None,
+    };
+    store.mark_delivery(ids[1], &dead, at(62)).await.unwrap();
+    assert_eq!(claim(at(62)).await, [ids[2]]);
 }
