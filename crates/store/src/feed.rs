@@ -85,7 +85,8 @@ impl Store {
         Ok(FeedId(one(row)?.take()?))
     }
 
-    /// Deletes entries older than `before`; how many. Numbers are never given again.
+    /// Deletes entries older than `before`, at most 10 000 at once; how many. Numbers are never
+    /// given again.
     pub async fn trim_feed(&self, before: UtcMicros) -> Result<u64, StoreError> {
         let mut transaction = self.database().write_apart("trim the feed").await?;
         let count = transaction.execute(sql::FEED_TRIM, values![before]).await?;

@@ -87,7 +87,7 @@ impl LogReader {
     /// Reads on, or skips what has no line of the levels; `false` at the end.
     async fn fill(&mut self) -> Result<bool, StoreError> {
         for _ in 0..LOOKS {
-            if self.from_part().await? || self.open_part().await? || self.from_tail().await? {
+            if self.read_part().await? || self.open_part().await? || self.read_tail().await? {
                 return Ok(true);
             }
             let row = self
@@ -104,7 +104,7 @@ impl LogReader {
     }
 
     /// From the open part: the next frame with a line of the levels.
-    async fn from_part(&mut self) -> Result<bool, StoreError> {
+    async fn read_part(&mut self) -> Result<bool, StoreError> {
         let Some(part) = &self.part else {
             return Ok(false);
         };
@@ -171,7 +171,7 @@ impl LogReader {
     }
 
     /// From the tail in the database.
-    async fn from_tail(&mut self) -> Result<bool, StoreError> {
+    async fn read_tail(&mut self) -> Result<bool, StoreError> {
         let rows = self
             .store
             .database()

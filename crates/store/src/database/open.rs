@@ -46,25 +46,38 @@ fn migrator(postgres: bool) -> Migrator {
 impl Database {
     /// Opens the database that `url` names.
     pub(crate) async fn open(url: &str, limit: Duration) -> Result<Self, StoreError> {
-        let pools = match url.split_once(':') {
-            Some(("sqlite", rest)) => {
-                open_sqlite(Path::new(rest.strip_prefix("//").unwrap_or(rest)), limit).await?
-            }
-            Some(("postgres" | "postgresql", _)) => open_postgres(url, limit).await?,
-            _ => {
-                return Err(StoreError::Setting {
-                    setting: "database",
-                    value: url.to_owned(),
-                    problem: "write sqlite:PATH or postgres://USER@HOST/DATABASE",
-                });
-            }
-        };
+        let pools = connect(url, limit).await?;
+        migrate(&pools, i64::MAX).await?;
         Ok(Self {
             pools,
             limit,
             transactions: AtomicU64::new(0),
         })
     }
+}
+
+/// Opens what `url` names, and makes a file that does not exist.
+async fn connect(url: &str, limit: Duration) -> Result<Pools, StoreError> {
+    match url.split_once(':') {
+        Some(("sqlite", rest)) => {
+            open_sqlite(Path::new(rest.strip_prefix("//").unwrap_or(rest)), limit).await
+        }
+        Some(("postgres" | "postgresql", _)) => open_postgres(url, limit).await,
+        _ => Err(StoreError::Setting {
+            setting: "database",
+            value: url.split(':').next().unwrap_or(url).to_owned(),
+            problem: "write sqlite:PATH or postgres://USER@HOST/DATABASE",
+        }),
+    }
+}
+
+/// Brings the tables to a version.
+async fn migrate(pools: &Pools, version: i64) -> Result<(), StoreError> {
+    match pools {
+        Pools::Sqlite { writer, .. } => migrator(false).run_to(version, writer).await,
+        Pools::Postgres(pool) => migrator(true).run_to(version, pool).await,
+    }
+    .map_err(StoreError::Migrate)
 }
 
 async fn open_sqlite(path: &Path, limit: Duration) -> Result<Pools, StoreError> {
@@ -100,10 +113,6 @@ async fn open_sqlite(path: &Path, limit: Duration) -> Result<Pools, StoreError> 
         .connect_with(options.clone())
         .await
         .map_err(|error| database(OPENING, error))?;
-    migrator(false)
-        .run(&writer)
-        .await
-        .map_err(StoreError::Migrate)?;
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(limit)
@@ -142,9 +151,9 @@ async fn open_postgres(url: &str, limit: Duration) -> Result<Pools, StoreError> 
         .connect_with(options)
         .await
         .map_err(|error| database(OPENING, error))?;
-    migrator(true)
-        .run(&pool)
-        .await
-        .map_err(StoreError::Migrate)?;
     Ok(Pools::Postgres(pool))
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

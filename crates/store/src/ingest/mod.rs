@@ -52,6 +52,10 @@ pub struct RunBatch {
 }
 
 /// What a dispatcher says to an assignment.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a run, beside kilobytes of events"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum LeaseAnswer {
     /// It is durable there.

@@ -34,3 +34,13 @@ pub(crate) const ALL: &[&[(&str, &str)]] = &[
     log::ALL,
     run::ALL,
 ];
+
+/// Heads of inserts of many rows, with how many columns each has.
+#[cfg(test)]
+pub(crate) const INSERTS: &[(&str, usize)] = &[
+    (feed::FEED_INSERT, 8),
+    (ingest::EVENTS_INSERT, 4),
+    (ingest::TAIL_INSERT, 7),
+    (ingest::CASES_INSERT, 7),
+    (ingest::LATENCY_INSERT, 18),
+];

@@ -1,5 +1,7 @@
 //! Jobs: submitted, listed, canceled, ended.
 
+pub(crate) mod list;
+
 use basalt_model::{
     BoardName, Epoch, Failure, Health, JobId, JobState, Outcome, RunId, Sha256, UserName, UtcMicros,
 };
@@ -7,8 +9,8 @@ use basalt_model::{
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use crate::database::value::{Row, Value, values};
-use crate::database::{Transaction, one, placeholders};
+use crate::database::value::{Row, values};
+use crate::database::{Transaction, one};
 use crate::error::unknown;
 use crate::feed::News;
 use crate::statements::account::AUDIT_INSERT;
@@ -276,7 +278,7 @@ impl Store {
         before: Option<JobId>,
         limit: u32,
     ) -> Result<JobPage, StoreError> {
-        let (statement, values) = list(filter, before, u64::from(limit) + 1);
+        let (statement, values) = list::statement(filter, before, u64::from(limit) + 1);
         let rows = self
             .database()
             .rows("list jobs", AssertSqlSafe(statement), values)
@@ -492,64 +494,4 @@ fn read_job(mut row: Row) -> Result<Job, StoreError> {
         canceled_by: row.take()?,
         cancel_reason: row.take()?,
     })
-}
-
-/// The statement of a list: only the conditions that are asked for, so that each can use its
-/// index.
-fn list(filter: &JobFilter, before: Option<JobId>, limit: u64) -> (String, Vec<Value>) {
-    let mut statement = sql::LIST.to_owned();
-    let mut values = values![before.unwrap_or(JobId(i64::MAX))];
-    let mut and = |text: &str, of: Vec<Value>| {
-        let marks = placeholders(values.len(), of.len());
-        statement.push_str(" and ");
-        statement.push_str(&text.replace('?', &marks));
-        values.extend(of);
-    };
-    if !filter.states.is_empty() {
-        let states = filter.states.iter().map(|state| Value::from(*state));
-        and("j.state in (?)", states.collect());
-    }
-    if !filter.outcomes.is_empty() {
-        let outcomes = filter.outcomes.iter().map(|outcome| Value::from(*outcome));
-        and("j.outcome in (?)", outcomes.collect());
-    }
-    if let Some(board) = &filter.board {
-        let condition = "j.board_id = (select id from boards where name = ?)";
-        and(condition, values![board]);
-    }
-    if let Some(device_type) = &filter.device_type {
-        let condition = "j.device_type_id = (select id from device_types where name = ?)";
-        and(condition, values![device_type]);
-    }
-    if let Some(submitter) = &filter.submitter {
-        and("j.submitter = ?", values![submitter]);
-    }
-    if let Some(text) = &filter.text {
-        let pattern = format!("%{}%", escaped(text));
-        match text.parse::<i64>() {
-            Ok(number) => {
-                and("(j.id = ?", values![number]);
-                // The other half of the same condition.
-                statement.push_str(" or lower(j.name) like lower(");
-                values.push(Value::from(pattern));
-                statement.push_str(&format!("${}) escape '\\')", values.len()));
-            }
-            Err(_) => and("lower(j.name) like lower(?) escape '\\'", values![pattern]),
-        }
-    }
-    values.push(Value::from(limit));
-    statement.push_str(&format!(" order by j.id desc limit ${}", values.len()));
-    (statement, values)
-}
-
-/// A text whose `%`, `_` and `\\` stand for themselves in a pattern.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(letter);
-    }
-    escaped
 }
