@@ -6,6 +6,7 @@ export default defineConfig({
   root: "islands",
   base: "/assets/",
   publicDir: "static",
+  cacheDir: "../node_modules/.vite",
   build: {
     outDir: process.env.BASALT_WEB_OUT ?? "../dist",
     emptyOutDir: true,
