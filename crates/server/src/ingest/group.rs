@@ -80,7 +80,7 @@ impl Group {
             Kind::Accepted(run) | Kind::Refused { run, .. } | Kind::Ended(run, _) => *run,
             Kind::Events(events) => events.run,
             Kind::Log(log) => log.run,
-            Kind::Fact(_) | Kind::File { .. } | Kind::Barrier(_) => return false,
+            Kind::Fact(_) | Kind::File { .. } | Kind::Barrier(_) | Kind::Reset(_) => return false,
         };
         self.places
             .get(&run)
@@ -102,7 +102,7 @@ impl Group {
             refusal: None,
         };
         match kind {
-            Kind::Barrier(barrier) => self.barriers.push(barrier),
+            Kind::Barrier(barrier) | Kind::Reset(barrier) => self.barriers.push(barrier),
             Kind::Fact(fact) => self.batch.facts.push(fact),
             Kind::File { run, file, stored } => {
                 self.batch.files.push((run, file));

@@ -68,6 +68,8 @@ pub(crate) enum Kind {
     },
     /// Everything that was sent before is committed, or will never be.
     Barrier(oneshot::Sender<()>),
+    /// The same, and nothing that waits for more is kept: what comes next is from a new connection.
+    Reset(oneshot::Sender<()>),
 }
 
 impl Kind {
@@ -117,13 +119,13 @@ impl Ingest {
         self.queue.send(item).await.map_err(|_| Stopping)
     }
 
-    /// Waits until everything that was put into the queue before is committed.
+    /// Waits until everything that an ended connection put into the queue is committed.
     pub(crate) async fn settled(&self, dispatcher: &DispatcherName) -> Result<(), Stopping> {
         let (sender, settled) = oneshot::channel();
         self.put(Item {
             dispatcher: dispatcher.clone(),
             close: CancellationToken::new(),
-            kind: Kind::Barrier(sender),
+            kind: Kind::Reset(sender),
         })
         .await?;
         settled.await.map_err(|_| Stopping)

@@ -96,13 +96,15 @@ impl Task {
                 return;
             }
             Kind::Log(log) => log.run,
-            Kind::Barrier(_) => {
+            Kind::Reset(_) => {
                 // A new connection sends again what was not acknowledged.
                 self.without_cursor
                     .retain(|_, items| items.iter().all(|one| one.dispatcher != item.dispatcher));
                 return put(group, item, Epoch(0));
             }
-            Kind::Fact(_) | Kind::File { .. } => return put(group, item, Epoch(0)),
+            Kind::Fact(_) | Kind::File { .. } | Kind::Barrier(_) => {
+                return put(group, item, Epoch(0));
+            }
         };
         let Some(epoch) = self.epoch(run, &item.dispatcher).await else {
             tracing::warn!(

@@ -20,7 +20,7 @@ use basalt_link::{Channel, Down, LINK_PATH, Message, Pace, Receiver, Sender, Up}
 use basalt_model::{DispatcherName, DispatcherState, RunId};
 use basalt_store::{BoardFact, TokenKind, TokenOwner};
 use futures::{SinkExt, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
@@ -302,12 +302,16 @@ impl Connection {
                 }));
             }
             Up::Ended { run } => {
-                tokio::spawn(ended(
-                    self.app.clone(),
-                    self.name.clone(),
-                    self.link.clone(),
-                    run,
-                ));
+                // Behind what came before it.
+                let (barrier, settled) = oneshot::channel();
+                self.waiting.push_back(Kind::Barrier(barrier));
+                let (app, name, link) = (self.app.clone(), self.name.clone(), self.link.clone());
+                tokio::spawn(async move {
+                    // Where the connection ends first, it is said again over the next one.
+                    if settled.await.is_ok() {
+                        ended(app, name, link, run).await;
+                    }
+                });
             }
             Up::Applied { revision, problems } => {
                 for problem in &problems {

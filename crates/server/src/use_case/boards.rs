@@ -96,7 +96,9 @@ impl App {
             power: board.power,
             power_since_utc_us: asked.then_some(board.power_since),
             console: ConsoleState {
-                open: (board.console_since.0 > 0).then_some(board.console_open),
+                // Whoever says that it is closed says why.
+                open: (board.console_open || board.console_reason.is_some())
+                    .then_some(board.console_open),
                 reason: board.console_reason,
             },
             dispatcher: board.dispatcher,
