@@ -131,6 +131,31 @@ impl Reading {
     }
 }
 
+/// A lab that is right, and its files, for whoever hands them on. What is not the lab's own (the
+/// types that come with the program) is not among them.
+pub fn open_with_files(
+    directory: &Path,
+    terminal: &Terminal,
+) -> anyhow::Result<(Lab, Vec<LabFile>)> {
+    let mut reading = Reading::default();
+    let lab = reading.lab(directory)?;
+    reading.settle(terminal)?;
+    let lab = lab.context("the lab has no mistakes and cannot be read")?;
+    let names: Vec<String> = lab_files(directory)?
+        .0
+        .into_iter()
+        .map(|file| file.path)
+        .collect();
+    // The texts that were found right, whatever the files say by now.
+    let files = reading.sources.into_iter().filter_map(|source| {
+        names.contains(&source.name).then_some(LabFile {
+            path: source.name,
+            text: source.text,
+        })
+    });
+    Ok((lab, files.collect()))
+}
+
 /// Reads a lab for a verb that needs it right: mistakes are shown, and are an error.
 pub fn open(directory: &Path, terminal: &Terminal) -> anyhow::Result<Lab> {
     let mut reading = Reading::default();
