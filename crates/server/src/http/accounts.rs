@@ -80,7 +80,9 @@ pub(super) async fn tokens(
     Ok(axum::Json(Page::whole(tokens)))
 }
 
-/// Makes a token. Its secret is shown this once.
+/// Makes a token.
+///
+/// Its secret is shown this once.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "accounts", request_body = NewToken,
     responses((status = 201, body = CreatedToken)))]
 pub(super) async fn create_token(

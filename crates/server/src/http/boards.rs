@@ -91,8 +91,10 @@ pub(super) async fn latency(
     Ok(axum::Json(points.await?))
 }
 
-/// What a board says now: server-sent events, each a ConsoleChunk, over all the runs that get it.
-/// Begins with the last lines of the run that has it.
+/// What a board says now.
+///
+/// Server-sent events, each a ConsoleChunk, over all the runs that get the board. Begins with the
+/// last lines of the run that has it.
 #[utoipa::path(get, path = "/api/v1/boards/{name}/console/stream", tag = "boards",
     params(("name" = String, Path, description = "The board."),
         ("Last-Event-ID" = Option<String>, Header, description = "The last chunk that came.")),

@@ -16,8 +16,10 @@ use super::tag::{conditional, wants_yaml};
 use crate::App;
 use crate::use_case::Submitted;
 
-/// Puts a job into the queue. With an Idempotency-Key the same submission can be sent again after
-/// a lost answer: it gives the same job.
+/// Puts a job into the queue.
+///
+/// With an Idempotency-Key the same submission can be sent again after a lost answer: it gives the
+/// same job.
 #[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs",
     params(("Idempotency-Key" = Option<String>, Header,
         description = "Chosen by the client: the same key and the same job give the same job \

@@ -36,7 +36,9 @@ pub(super) async fn dispatchers(
     Ok(axum::Json(Page::whole(dispatchers)))
 }
 
-/// Makes a token for a dispatcher. It is shown this once; a former one of this dispatcher ends.
+/// Makes a token for a dispatcher.
+///
+/// It is shown this once; a former one of this dispatcher ends.
 #[utoipa::path(post, path = "/api/v1/dispatchers", tag = "dispatchers",
     request_body = NewDispatcher,
     responses((status = 201, body = DispatcherToken)))]
@@ -95,9 +97,10 @@ pub(super) async fn apply(
     Ok(axum::Json(app.apply_lab(&caller.actor, &lab).await?))
 }
 
-/// What changes in the lab, in the order in which it was committed: server-sent events, each a
-/// FeedEvent. Taken up again by Last-Event-ID it misses nothing; `reset` says that what was to
-/// follow is not kept any more, and that everything may have changed.
+/// What changes in the lab, in the order in which it was committed.
+///
+/// Server-sent events, each a FeedEvent. Taken up again by Last-Event-ID it misses nothing; `reset`
+/// says that what was to follow is not kept any more, and that everything may have changed.
 #[utoipa::path(get, path = "/api/v1/events", tag = "lab",
     params(FeedQuery,
         ("Last-Event-ID" = Option<i64>, Header, description = "The last event that came.")),

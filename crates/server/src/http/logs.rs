@@ -33,6 +33,9 @@ const PIECE: usize = 5000;
 const LONGEST_SEARCH: usize = 1000;
 
 /// Lines of a run's log, as JSON lines or text.
+///
+/// Those that are there when they are asked for; the header Basalt-Log-Lines says how many the log
+/// has in all.
 #[utoipa::path(get, path = "/api/v1/runs/{run}/log", tag = "logs",
     params(("run" = basalt_api::schema::Uuid, Path, description = "The run."), LogQuery),
     responses(
@@ -65,8 +68,10 @@ pub(super) async fn job_log(
     log(app, caller.actor, run, query).await
 }
 
-/// Follows a run's log: server-sent events, each a LogLine whose id is the line's number, `end`
-/// after the last line. Taken up again by Last-Event-ID.
+/// Follows a run's log.
+///
+/// Server-sent events, each a LogLine whose id is the line's number; after the last line of a run
+/// that has ended, `end` with a LogEnd. Taken up again by Last-Event-ID it misses nothing.
 #[utoipa::path(get, path = "/api/v1/runs/{run}/log/stream", tag = "logs",
     params(("run" = basalt_api::schema::Uuid, Path, description = "The run."), FollowQuery,
         ("Last-Event-ID" = Option<u64>, Header, description = "The last line that came.")),

@@ -69,6 +69,7 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
         .into_iter()
         .map(|(path, mut item)| {
             for operation in operations(&mut item) {
+                name(operation);
                 operation
                     .responses
                     .responses
@@ -78,6 +79,18 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
         })
         .collect();
     document
+}
+
+/// Handlers of different things have the same name (`one`, `list`); operations have not. And a line
+/// break in a source is none in a sentence.
+fn name(operation: &mut Operation) {
+    if let (Some(tags), Some(id)) = (&operation.tags, &mut operation.operation_id) {
+        *id = format!("{}_{id}", tags.join("_"));
+    }
+    let texts = [&mut operation.summary, &mut operation.description];
+    for text in texts.into_iter().flatten() {
+        *text = text.replace('\n', " ");
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -22,7 +22,9 @@ pub(super) async fn list(
     Ok(axum::Json(Page::whole(webhooks)))
 }
 
-/// Makes a webhook. The secret that signs its deliveries is shown this once.
+/// Makes a webhook.
+///
+/// The secret that signs its deliveries is shown this once.
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = NewWebhook,
     responses((status = 201, body = CreatedWebhook)))]
 pub(super) async fn add(
@@ -74,8 +76,9 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The newest things that a webhook was and is to be told: at most 500. Those that were given up
-/// are `dead`.
+/// What a webhook was and is to be told, the newest first.
+///
+/// At most 500. Those that were given up are `dead`.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", tag = "webhooks",
     params(("id" = i64, Path, description = "The webhook.")),
     responses((status = 200, body = Page<Delivery>)))]

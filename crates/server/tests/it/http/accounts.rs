@@ -50,7 +50,9 @@ async fn every_operation_is_open_to_whom_it_is_meant_for_and_to_nobody_else() {
         let ask = async |token: &str| {
             let mut request = site.request(method.clone(), &path, token);
             if let (Some(body), true) = (body(&path), method != Method::GET) {
-                request = request.header("content-type", "application/json").body(body);
+                request = request
+                    .header("content-type", "application/json")
+                    .body(body);
             }
             request.send().await.unwrap()
         };

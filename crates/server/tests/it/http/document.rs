@@ -10,6 +10,18 @@ fn the_document_is_the_one_that_was_agreed_on() {
     insta::assert_json_snapshot!("openapi", basalt_server::http::document());
 }
 
+#[test]
+fn operations_have_names_of_their_own() {
+    let operations = operations();
+    let mut names: Vec<_> = operations
+        .iter()
+        .map(|(_, _, operation)| operation["operationId"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), operations.len());
+}
+
 /// Every operation with something in the place of its parameters.
 pub fn operations() -> Vec<(Method, String, Value)> {
     let document = serde_json::to_value(basalt_server::http::document()).unwrap();
@@ -67,7 +79,9 @@ async fn the_document_is_served_to_everybody_and_not_twice() {
     let served: Value = first.json().await.unwrap();
     let made = serde_json::to_value(basalt_server::http::document()).unwrap();
     assert_eq!(served, made);
-    let again = site.request(Method::GET, path, "").header("if-none-match", tag);
+    let again = site
+        .request(Method::GET, path, "")
+        .header("if-none-match", tag);
     let again = again.send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     site.stop().await;

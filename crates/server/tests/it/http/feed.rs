@@ -3,8 +3,8 @@
 
 use basalt_api::FeedEvent;
 use basalt_model::{BoardName, JobState};
-use futures::future::join_all;
 use basalt_private_postgres::{PrivatePostgres, Settings};
+use futures::future::join_all;
 use reqwest::Method;
 
 use super::Site;
@@ -27,6 +27,7 @@ async fn nothing_is_missed(site: Site) {
     let mut idle = site.stream("/api/v1/events?after=0", None).await;
     let before = site.app().feed_last(&basalt_server::Actor::System).await;
     let before = before.unwrap();
+    let (sender, canary) = tokio::sync::watch::channel(None);
     let commits = async {
         let submitters = (0..8).map(|_| async {
             for _ in 0..12 {
@@ -48,20 +49,14 @@ async fn nothing_is_missed(site: Site) {
         });
         tokio::join!(join_all(submitters), join_all(attendants));
         let canary = site.submit().await.id;
+        // Known before it dies: nobody waits for what comes after it.
+        let _ = sender.send(Some(canary));
         let cancel = format!("/api/v1/jobs/{canary}/cancel");
         site.post(&cancel).send().await.unwrap();
         canary
     };
-    let (sender, canary) = tokio::sync::watch::channel(None);
     let listeners = (0..3).map(|index| listen(&site, before, index, canary.clone()));
-    let (canary, seen) = tokio::join!(
-        async {
-            let canary = commits.await;
-            let _ = sender.send(Some(canary));
-            canary
-        },
-        join_all(listeners)
-    );
+    let (canary, seen) = tokio::join!(commits, join_all(listeners));
     for ids in &seen {
         let last = ids.last().copied().unwrap();
         assert_eq!(*ids, (before + 1..=last).collect::<Vec<_>>());
@@ -115,11 +110,17 @@ async fn listen(
                 ended.push(job.id);
             }
             // What comes after the canary is nobody's concern here.
-            if canary.borrow().is_some_and(|canary| ended.contains(&canary)) {
+            if canary
+                .borrow()
+                .is_some_and(|canary| ended.contains(&canary))
+            {
                 return ids;
             }
         }
-        if canary.borrow().is_some_and(|canary| ended.contains(&canary)) {
+        if canary
+            .borrow()
+            .is_some_and(|canary| ended.contains(&canary))
+        {
             return ids;
         }
     }

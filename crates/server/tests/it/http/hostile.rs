@@ -13,7 +13,9 @@ async fn a_body_that_is_too_large_or_of_a_wrong_kind_is_a_problem() {
     let site = Site::start().await;
     let yaml = |body: Vec<u8>| {
         let request = site.post("/api/v1/jobs");
-        request.header("content-type", "application/yaml").body(body)
+        request
+            .header("content-type", "application/yaml")
+            .body(body)
     };
     let large = yaml(vec![b'#'; 2 * 1024 * 1024]).send().await.unwrap();
     problem(large, StatusCode::PAYLOAD_TOO_LARGE).await;
@@ -44,11 +46,19 @@ async fn json_that_does_not_fit_is_a_problem_that_names_the_field() {
     let root = |path: &str| site.request(Method::POST, path, &site.root);
     for (path, body, named) in [
         ("/api/v1/jobs", r#"{"definition": 7}"#, "definition"),
-        ("/api/v1/jobs", r#"{"definition": "x", "priorty": 1}"#, "priorty"),
+        (
+            "/api/v1/jobs",
+            r#"{"definition": "x", "priorty": 1}"#,
+            "priorty",
+        ),
         ("/api/v1/jobs", r#"["#, "EOF"),
         ("/api/v1/users", r#"{"name": "x", "role": "king"}"#, "king"),
         ("/api/v1/lab/diff", r#"{"files": {}}"#, "files"),
-        ("/api/v1/webhooks", r#"{"url": "x", "events": ["all"]}"#, "all"),
+        (
+            "/api/v1/webhooks",
+            r#"{"url": "x", "events": ["all"]}"#,
+            "all",
+        ),
     ] {
         let request = root(path).header("content-type", "application/json");
         let answer = request.body(body).send().await.unwrap();
@@ -165,7 +175,11 @@ async fn every_answer_tells_browsers_what_these_pages_never_do() {
 async fn text_is_compressed_for_who_takes_it_and_heads_have_no_body() {
     let site = Site::start().await;
     let request = site.get("/api/v1/openapi.json");
-    let answer = request.header("accept-encoding", "gzip").send().await.unwrap();
+    let answer = request
+        .header("accept-encoding", "gzip")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.headers()["content-encoding"], "gzip");
     let head = site.request(Method::HEAD, "/api/v1/jobs", &site.ann);
     let head = head.send().await.unwrap();

@@ -27,7 +27,11 @@ async fn a_job_is_taken_as_yaml_or_json_and_read_back() {
     let definition: Definition = site.json(site.get(&format!("{place}/definition"))).await;
     assert_eq!(definition.text, JOB);
     let raw = site.get(&format!("{place}/definition"));
-    let raw = raw.header("accept", "application/yaml").send().await.unwrap();
+    let raw = raw
+        .header("accept", "application/yaml")
+        .send()
+        .await
+        .unwrap();
     let tag = raw.headers()["etag"].clone();
     assert_eq!(raw.text().await.unwrap(), JOB);
     let again = site.get(&format!("{place}/definition"));
@@ -86,7 +90,10 @@ async fn a_job_with_mistakes_is_refused_with_their_places() {
     let told = problem(answer, StatusCode::UNPROCESSABLE_ENTITY).await;
     let diagnostic = &told.diagnostics[0];
     assert!(diagnostic.line > 0 && diagnostic.column > 0);
-    assert_eq!(diagnostic.hint.as_deref(), Some("did you mean `simulated`?"));
+    assert_eq!(
+        diagnostic.hint.as_deref(),
+        Some("did you mean `simulated`?")
+    );
     let validation: Validation = site.json(request("/api/v1/jobs/validate")).await;
     assert!(!validation.valid);
     assert_eq!(validation.diagnostics, told.diagnostics);
@@ -122,7 +129,11 @@ async fn a_job_is_canceled_by_its_owner_and_not_by_others() {
     let job = site.submit().await.id;
     let path = format!("/api/v1/jobs/{job}/cancel");
     let ben = site.account("ben", basalt_model::Role::User).await;
-    let refused = site.request(Method::POST, &path, &ben).send().await.unwrap();
+    let refused = site
+        .request(Method::POST, &path, &ben)
+        .send()
+        .await
+        .unwrap();
     problem(refused, StatusCode::FORBIDDEN).await;
     let canceled: Job = site.json(site.post(&path)).await;
     assert_eq!(canceled.state, JobState::Finished);

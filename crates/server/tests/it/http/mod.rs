@@ -11,4 +11,4 @@ mod secrets;
 mod site;
 mod webhooks;
 
-use site::{Seeded, ServerEvent, Site, Stream, problem};
+use site::{Seeded, Site, problem};

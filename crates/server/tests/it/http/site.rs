@@ -13,7 +13,9 @@ use basalt_model::{
     UserName, UtcMicros,
 };
 use basalt_report::joblog::{LogLevel, LogLine, encode_batch};
-use basalt_server::{Actor, App, Limits, RunningServer, Server, ServerConfig, StopMode, TcpEntrance};
+use basalt_server::{
+    Actor, App, Limits, RunningServer, Server, ServerConfig, StopMode, TcpEntrance,
+};
 use basalt_store::{
     Batch, EventRow, Fence, GrantRequest, Granted, JobEnd, LeaseAnswer, LogBatch, RunBatch, RunFate,
 };
@@ -35,7 +37,7 @@ pub struct Site {
     pub client: reqwest::Client,
     pub ann: String,
     pub root: String,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Site {
@@ -46,10 +48,28 @@ impl Site {
 
     /// On a database of this address.
     pub async fn on(database: Option<String>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut site = Self::open(directory, database).await;
+        site.ann = site.account("ann", Role::User).await;
+        site.root = site.account("root", Role::Administrator).await;
+        site
+    }
+
+    /// Dies as if it were killed, and is started again over what it left behind; on SQLite.
+    pub async fn killed_and_restarted(self) -> Self {
+        drop(self.server);
+        let site = Self::open(self.directory, None).await;
+        Self {
+            ann: self.ann,
+            root: self.root,
+            ..site
+        }
+    }
+
+    async fn open(directory: tempfile::TempDir, database: Option<String>) -> Self {
         capture_log();
         // Fails only if another test was first, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let directory = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = ServerConfig {
@@ -66,10 +86,10 @@ impl Site {
             objects: None,
             webhook_hosts: vec!["127.0.0.1".into()],
             certificate_sha256: None,
-            embedded: None,
+            embedded: false,
         };
         let server = Server::start(config).await.unwrap();
-        let mut site = Self {
+        Self {
             server,
             url,
             client: reqwest::Client::builder()
@@ -80,11 +100,8 @@ impl Site {
                 .unwrap(),
             ann: String::new(),
             root: String::new(),
-            _directory: directory,
-        };
-        site.ann = site.account("ann", Role::User).await;
-        site.root = site.account("root", Role::Administrator).await;
-        site
+            directory,
+        }
     }
 
     pub fn app(&self) -> &App {
@@ -145,7 +162,9 @@ impl Site {
 
     /// Opens a stream of events.
     pub async fn stream(&self, path: &str, last: Option<&str>) -> Stream {
-        let mut request = self.get(path);
+        // Without a limit of its own: each event has one.
+        let request = self.client.get(format!("{}{path}", self.url));
+        let mut request = request.bearer_auth(&self.ann);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -189,7 +208,9 @@ impl Site {
 
     pub async fn stop(self) {
         self.server.stop(StopMode::Detach);
-        time::timeout(PATIENCE, self.server.finished()).await.unwrap();
+        time::timeout(PATIENCE, self.server.finished())
+            .await
+            .unwrap();
     }
 }
 
