@@ -4,6 +4,16 @@ function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
 }
 
+/** Closes menus, but for the one that `target` lies in. */
+function closeMenus(target: EventTarget | null): void {
+  for (const menu of document.querySelectorAll<HTMLDetailsElement>("details.menu[open]")) {
+    if (target instanceof Node && menu.contains(target)) continue;
+    const hadFocus = menu.contains(document.activeElement);
+    menu.open = false;
+    if (hadFocus && target === null) menu.querySelector("summary")?.focus();
+  }
+}
+
 export function startKeys(): void {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -20,5 +30,7 @@ export function startKeys(): void {
     if (event.key === "Escape" && event.target instanceof HTMLInputElement && event.target.type === "search") {
       event.target.blur();
     }
+    if (event.key === "Escape") closeMenus(null);
   });
+  document.addEventListener("click", (event) => closeMenus(event.target));
 }

@@ -30,7 +30,7 @@ export function startLive(refreshed: () => void): void {
     isFetching = true;
     isStale = false;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+      const answer = await fetch(location.href, { headers: { accept: "text/html", "basalt-refresh": "1" }, cache: "no-store" });
       if (answer.redirected && new URL(answer.url).pathname === "/login") location.assign(answer.url);
       if (answer.ok) apply(new DOMParser().parseFromString(await answer.text(), "text/html"), refreshed);
     } catch {
@@ -63,19 +63,21 @@ export function startLive(refreshed: () => void): void {
     }
   };
 
+  let wasAway = false;
   const connect = () => {
-    const feed = new EventSource("/api/v1/events");
+    // From where the page is true: nothing that happened meanwhile is missed.
+    const feed = new EventSource(`/api/v1/events?after=${encodeURIComponent(document.body.dataset.feed ?? "0")}`);
     feed.onopen = () => {
       say(true);
-      // What happened between the page and the feed, or while the server was away.
-      soon();
+      if (wasAway) soon();
+      wasAway = false;
     };
     feed.onmessage = (event: MessageEvent<string>) => heard(event.data);
-    for (const kind of ["job", "board", "dispatcher", "lab"]) {
-      feed.addEventListener(kind, (event) => heard((event as MessageEvent<string>).data));
-    }
+    // The feed does not go back so far: everything may have changed.
+    feed.addEventListener("reset", soon);
     feed.onerror = () => {
       say(false);
+      wasAway = true;
       if (feed.readyState !== EventSource.CLOSED) return;
       feed.close();
       window.setTimeout(connect, AGAIN_MS);
@@ -127,6 +129,7 @@ function apply(next: Document, refreshed: () => void): void {
     return;
   }
   setClock(next.body);
+  document.body.dataset.feed = next.body.dataset.feed;
   for (const region of document.querySelectorAll("[data-live]")) {
     const name = region.getAttribute("data-live") ?? "";
     const fresh = next.querySelector(`[data-live="${CSS.escape(name)}"]`);

@@ -46,7 +46,7 @@ impl JobRow {
 /// What the list is narrowed to; as it stands in the address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// `waiting`, `running`, `finished`, or a state's word; empty for all.
+    /// `queued`, `active`, or states' words joined by commas; empty for all.
     pub state: String,
     /// An outcome's word; empty for all.
     pub outcome: String,
@@ -153,7 +153,7 @@ impl Jobs {
         };
         vec![
             state("", "all"),
-            state("waiting", "waiting"),
+            state("queued", "waiting"),
             state("running", "running"),
             outcome("pass"),
             outcome("fail"),

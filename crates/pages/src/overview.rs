@@ -102,9 +102,9 @@ pub struct Away {
     pub boards: u64,
 }
 
-/// How the jobs of the last day ended.
+/// How the last jobs ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Day {
+pub struct Outcomes {
     /// Outcome `pass`.
     pub pass: u64,
     /// Outcome `fail`.
@@ -117,7 +117,18 @@ pub struct Day {
     pub canceled: u64,
 }
 
-impl Day {
+impl Outcomes {
+    /// One more.
+    pub fn add(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Pass => &mut self.pass,
+            Outcome::Fail => &mut self.fail,
+            Outcome::Invalid => &mut self.invalid,
+            Outcome::Incomplete => &mut self.incomplete,
+            Outcome::Canceled => &mut self.canceled,
+        } += 1;
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
         self.pass + self.fail + self.invalid + self.incomplete + self.canceled
@@ -168,8 +179,8 @@ pub struct Overview {
     pub waiting: u64,
     /// The last that ended.
     pub recent: Vec<JobRow>,
-    /// How the last day went.
-    pub day: Day,
+    /// How the last ones ended, those in `recent` and some before them.
+    pub outcomes: Outcomes,
     /// The dispatchers that are away.
     pub away: Vec<Away>,
 }

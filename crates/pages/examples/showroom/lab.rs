@@ -12,7 +12,7 @@ use basalt_pages::dispatchers::{DispatcherRow, Dispatchers};
 use basalt_pages::job::{FileRow, Job, Phase, RunRow, ShownRun, Step, StepState, Suite, Waiting};
 use basalt_pages::jobs::{Filter, JobRow, Jobs};
 use basalt_pages::latency::{Latency, LatencyTotal, Point};
-use basalt_pages::overview::{Away, BoardTile, Candidate, Day, Overview, QueueRow, TileJob};
+use basalt_pages::overview::{Away, BoardTile, Candidate, Outcomes, Overview, QueueRow, TileJob};
 use basalt_pages::submit::{Diagnostic, Submit};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -198,7 +198,7 @@ pub fn overview(chrome: Chrome) -> Overview {
         queue,
         waiting: 12,
         recent: finished(now, 1272..1280),
-        day: Day {
+        outcomes: Outcomes {
             pass: 148,
             fail: 9,
             invalid: 2,
@@ -222,7 +222,7 @@ pub fn empty(chrome: Chrome) -> Overview {
         queue: Vec::new(),
         waiting: 0,
         recent: Vec::new(),
-        day: Day::default(),
+        outcomes: Outcomes::default(),
         away: Vec::new(),
     }
 }
