@@ -183,12 +183,12 @@ fn cookie<'h>(headers: &'h HeaderMap, public_url: &str) -> Option<&'h str> {
         .map(|(_, value)| value)
 }
 
-fn set_cookie(app: &App, peer: Option<Peer>, secret: &str, seconds: u64) -> HeaderValue {
+fn set_cookie(public_url: &str, peer: Option<Peer>, secret: &str, seconds: u64) -> HeaderValue {
     let secure =
-        app.public_url.starts_with("https://") || matches!(peer, Some(Peer::Tcp { tls: true, .. }));
+        public_url.starts_with("https://") || matches!(peer, Some(Peer::Tcp { tls: true, .. }));
     let text = format!(
         "{}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{}",
-        cookie_name(&app.public_url),
+        cookie_name(public_url),
         if secure { "; Secure" } else { "" }
     );
     let mut value = HeaderValue::from_str(&text)
@@ -225,7 +225,7 @@ pub(super) async fn login(State(app): State<App>, request: Request) -> Response 
         };
     match app.begin_session(&form.token).await {
         Ok((secret, _)) => {
-            let cookie = set_cookie(&app, peer, &secret, SESSION_SECONDS);
+            let cookie = set_cookie(&app.public_url, peer, &secret, SESSION_SECONDS);
             see_other(&local_path(&form.next), Some(cookie))
         }
         Err(
@@ -246,7 +246,8 @@ pub(super) async fn logout(State(app): State<App>, request: Request) -> Response
     {
         return ApiProblem::from(error).into_response();
     }
-    see_other("/login", Some(set_cookie(&app, peer, "", 0)))
+    let cleared = set_cookie(&app.public_url, peer, "", 0);
+    see_other("/login", Some(cleared))
 }
 
 /// A path of this server, whatever a form said: nobody is sent elsewhere.
@@ -330,6 +331,24 @@ mod tests {
             "/\t/evil.example",
         ] {
             assert_eq!(local_path(next), "/", "{next:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_came_over_tls_goes_over_tls_only() {
+        let address = "192.0.2.1:7270".parse().unwrap();
+        let peer = |tls| Some(Peer::Tcp { address, tls });
+        for (public_url, peer, is_secure) in [
+            ("https://lab.example", peer(false), true),
+            ("http://lab.example", peer(true), true),
+            ("http://127.0.0.1:7270", peer(false), false),
+            ("http://127.0.0.1:7270", None, false),
+        ] {
+            let cookie = set_cookie(public_url, peer, "secret", 60);
+            let text = cookie.to_str().unwrap();
+            assert_eq!(text.ends_with("; Secure"), is_secure, "{text}");
+            // Whatever logs headers shows no session.
+            assert!(cookie.is_sensitive());
         }
     }
 

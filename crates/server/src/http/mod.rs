@@ -35,7 +35,6 @@ mod tag;
 mod webhooks;
 
 pub use auth::Caller;
-pub use extract::{Path, Query};
 pub use guard::guarded;
 pub use tag::conditional;
 

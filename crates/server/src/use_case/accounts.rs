@@ -77,7 +77,7 @@ impl App {
             .await?;
         let user = user.ok_or_else(|| UseCaseError::Conflict {
             message: "this login link is unknown, too old, or was used already".into(),
-            hint: Some("`basalt login --link` makes another".into()),
+            hint: Some("`basalt login-link` makes another".into()),
         })?;
         tracing::info!(user.name = %user.name, "somebody logged in");
         let actor = Actor::User {
