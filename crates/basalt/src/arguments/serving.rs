@@ -114,7 +114,7 @@ pub struct ConfigArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    Check(ConfigCheckArguments),
+    Check(Box<ConfigCheckArguments>),
     Example(ConfigExampleArguments),
 }
 

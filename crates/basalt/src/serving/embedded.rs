@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use basalt_dispatcher::instance::{self, Instance};
+use basalt_model::UtcMicros;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -43,6 +44,11 @@ pub enum Notice {
     },
     /// One runs already: a server before this one started it.
     Found {
+        /// Its process.
+        pid: u32,
+    },
+    /// The one that runs has a token that does not work any more: it is told to let go.
+    OldToken {
         /// Its process.
         pid: u32,
     },
@@ -99,10 +105,17 @@ impl Embedded {
             }
             if let Some(instance) = found {
                 let pid = instance.pid;
-                let _ = notices.send(match instance.server == self.server {
-                    true => Notice::Found { pid },
-                    false => Notice::Foreign { instance },
+                let is_ours = instance.server == self.server;
+                let is_outdated = is_ours && self.token_is_newer(instance.since);
+                let _ = notices.send(match (is_ours, is_outdated) {
+                    (true, false) => Notice::Found { pid },
+                    (true, true) => Notice::OldToken { pid },
+                    (false, _) => Notice::Foreign { instance },
                 });
+                if is_outdated {
+                    // Its runs go on with the next one.
+                    signal(pid, Signal::TERM);
+                }
                 tokio::select! {
                     () = self.gone(pid) => {}
                     () = stop.cancelled() => return None,
@@ -137,6 +150,16 @@ impl Embedded {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Whether the token was made after a dispatcher started: the server's database is another one,
+    /// and the dispatcher's own token is unknown to it.
+    fn token_is_newer(&self, since: UtcMicros) -> bool {
+        let written = std::fs::metadata(&self.token_file)
+            .and_then(|about| about.modified())
+            .ok()
+            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        written.is_some_and(|time| i128::from(since.0) < time.as_micros() as i128)
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {

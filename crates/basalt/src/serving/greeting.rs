@@ -43,6 +43,8 @@ pub enum ClientLogin {
         path: PathBuf,
         /// That server.
         server: String,
+        /// Where the token for this server is.
+        token: PathBuf,
     },
     /// It cannot be kept.
     Failed(String),
@@ -73,9 +75,14 @@ impl Greeting {
                     path.display()
                 ),
                 ClientLogin::There(path) => format!("logged in by {}", path.display()),
-                ClientLogin::Other { path, server } => format!(
-                    "{} is the login at {server} and stays; set BASALT_SERVER and BASALT_TOKEN",
-                    path.display()
+                ClientLogin::Other {
+                    path,
+                    server,
+                    token,
+                } => format!(
+                    "{} is the login at {server} and stays; this server's token is in {}",
+                    path.display(),
+                    token.display()
                 ),
                 ClientLogin::Failed(why) => format!("not logged in: {why}"),
             },
@@ -127,8 +134,11 @@ impl Status {
         }
         let noun = if count == 1 { "board" } else { "boards" };
         Ok(match others.as_slice() {
-            [] => format!("{count} {noun} in use"),
-            others => format!("{count} {noun}, {usable} in use: {}", others.join(", ")),
+            [] => format!("{count} {noun}, open to jobs"),
+            others => format!(
+                "{count} {noun}, {usable} open to jobs: {}",
+                others.join(", ")
+            ),
         })
     }
 
@@ -192,6 +202,10 @@ pub fn notice(notice: &Notice) -> Option<(Ink, String)> {
         Notice::Found { pid } => Some((
             Ink::Plain,
             format!("found the dispatcher (pid {pid}) that a server before this one started"),
+        )),
+        Notice::OldToken { pid } => Some((
+            Ink::Odd,
+            format!("the dispatcher (pid {pid}) has a token of before; it is started again"),
         )),
         Notice::Foreign { instance } => Some((
             Ink::Bad,

@@ -43,7 +43,9 @@ fn assert_nothing_runs(site: &Site) {
 #[test]
 fn a_job_that_is_submitted_runs_and_ctrl_c_leaves_nothing_behind() {
     let site = Site::start(&[Board::new("sim-1").uploads()]);
-    let served = Served::start(&site, "sim-1", &[]);
+    // What stands before the dispatcher's command becomes it, as `ip netns exec` does.
+    let start_with = ["--dispatcher-start-with", "env STARTED_WITH=words"];
+    let served = Served::start(&site, "sim-1", &start_with);
     let job = served.submit(&job(&site));
     let finished = served.wait_for(job, "finished");
     assert_eq!(finished["outcome"], "pass", "{finished:#}");
@@ -71,6 +73,8 @@ fn a_job_that_is_submitted_runs_and_ctrl_c_leaves_nothing_behind() {
 
     let token = served.token();
     let pids = [dispatcher(&site).unwrap(), keeper(&site).unwrap()];
+    let environment = std::fs::read(format!("/proc/{}/environ", pids[0])).unwrap();
+    assert!(String::from_utf8_lossy(&environment).contains("STARTED_WITH=words"));
     served.signal("INT");
     let ended = served.wait();
     ended.expect_code(0);
@@ -179,6 +183,31 @@ fn a_dispatcher_outlives_a_killed_server_and_is_found_and_ended_by_the_next() {
 }
 
 #[test]
+fn a_dispatcher_whose_token_is_of_a_database_that_is_gone_is_started_again_with_a_new_one() {
+    let site = Site::start(&[Board::new("sim-1")]);
+    let served = Served::start(&site, "sim-1", &[]);
+    let before = until("a dispatcher", || dispatcher(&site));
+    served.kill();
+    for entry in std::fs::read_dir(site.state().join("server")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().starts_with("basalt.db") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let served = Served::start(&site, "sim-1", &[]);
+    until("another dispatcher to be online", || {
+        served
+            .stdout()
+            .contains("dispatcher main online")
+            .then_some(())
+    });
+    assert_ne!(dispatcher(&site), Some(before));
+    served.signal("INT");
+    served.wait().expect_code(0);
+    assert_nothing_runs(&site);
+}
+
+#[test]
 fn a_dispatcher_that_is_killed_is_started_again_and_its_run_goes_on() {
     let site = Site::start(&[Board::new("sim-1").uploads()]);
     let served = Served::start(&site, "sim-1", &[]);
@@ -225,7 +254,11 @@ fn what_keeps_a_server_from_starting_is_said_by_its_name() {
     for (arguments, code, said) in [
         (["--listen", &taken], 74, taken.as_str()),
         (["--state", in_a_file], 74, "rack.toml"),
-        (["--database", "sqlite:///proc/nowhere/at/all.db"], 74, "nowhere"),
+        (
+            ["--database", "sqlite:///proc/nowhere/at/all.db"],
+            74,
+            "nowhere",
+        ),
         (["--tls", "sometimes"], 64, "sometimes"),
         (["--listen", "0.0.0.0:0"], 64, "TLS is off"),
     ] {

@@ -39,6 +39,7 @@ fn try_log_in(
         Some(kept) if kept.server != wanted.server => Ok(ClientLogin::Other {
             path,
             server: kept.server,
+            token: token_path,
         }),
         // None, or this server's before its token or certificate changed.
         _ => {
