@@ -14,6 +14,9 @@ use tokio::sync::watch;
 /// How long a follower waits before it looks for itself.
 pub const POLL: Duration = Duration::from_secs(1);
 
+/// With so many runs, those that nobody follows any more are looked for.
+const PRUNE_ABOVE: usize = 256;
+
 /// How far a run has come, as far as this server has committed it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunProgress {
@@ -45,7 +48,12 @@ impl Hub {
     /// Follows a run. The first value is what this server knows, which may be nothing: read the
     /// store first, then wait for a change or for [`POLL`].
     pub fn follow_run(&self, run: RunId) -> watch::Receiver<RunProgress> {
-        self.lock().entry(run).or_default().subscribe()
+        let mut runs = self.lock();
+        if runs.len() >= PRUNE_ABOVE {
+            // Runs that ended before they were followed say nothing that would remove them.
+            runs.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        runs.entry(run).or_default().subscribe()
     }
 
     /// Follows the feed: the highest id that was committed by this server.

@@ -57,7 +57,7 @@ pub struct Suited {
 impl Suited {
     /// Whether the job can run on any board.
     pub fn is_valid(&self) -> bool {
-        !self.mistakes.iter().any(|mistake| is_error(mistake))
+        !self.mistakes.iter().any(is_error)
     }
 }
 

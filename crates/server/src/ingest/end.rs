@@ -1,6 +1,6 @@
 //! What a run came to, from its stored events.
 
-use basalt_model::{Event, ParseEventError, RunId};
+use basalt_model::{Event, EventBody, ParseEventError, RunId, UtcMicros};
 use basalt_realtime::{LatencyRecord, Percentile};
 use basalt_report::Results;
 use basalt_report::fold::FoldError;
@@ -63,7 +63,7 @@ pub(crate) async fn of_run(store: &Store, run: &Run) -> Result<RunEnded, EndErro
         latency: results
             .phases
             .iter()
-            .map(|record| latency(record, &results))
+            .map(|record| latency(record, measured(record, &events), &results))
             .collect(),
         end: policy::end(&results),
         requeue: policy::requeue(&results),
@@ -71,7 +71,17 @@ pub(crate) async fn of_run(store: &Store, run: &Run) -> Result<RunEnded, EndErro
     })
 }
 
-fn latency(record: &LatencyRecord, results: &Results) -> LatencyRow {
+/// When a record's phase was finished.
+fn measured(record: &LatencyRecord, events: &[Event]) -> Option<UtcMicros> {
+    let suite = |value: &serde_json::Value| value.get("suite")?.as_str().map(str::to_owned);
+    let last = events.iter().rev().find(|event| {
+        matches!(&event.body, EventBody::PhaseFinished { record: found, .. }
+            if suite(found).as_ref() == Some(&record.suite))
+    });
+    last.map(|event| event.stamp.utc)
+}
+
+fn latency(record: &LatencyRecord, measured: Option<UtcMicros>, results: &Results) -> LatencyRow {
     let totals = record.totals.as_ref();
     let p9999 = totals.and_then(|totals| totals.percentiles.p99_99);
     let loads: Vec<&str> = record.loads.iter().map(|load| load.name.as_str()).collect();
@@ -99,7 +109,9 @@ fn latency(record: &LatencyRecord, results: &Results) -> LatencyRow {
         limit_us: record.limit_us,
         kernel: kernel.unwrap_or_else(|| "unknown".to_owned()),
         timebase: results.board.timebase.clone(),
-        measured: results.finished_utc_us.unwrap_or(results.started_utc_us),
+        measured: measured
+            .or(results.finished_utc_us)
+            .unwrap_or(results.started_utc_us),
         // Plain data with string keys.
         record: serde_json::to_string(record)
             .unwrap_or_else(|error| unreachable!("a record is JSON: {error}")),

@@ -144,7 +144,7 @@ struct Held {
 
 /// How long a board is left alone after so many refusals in a row.
 fn hold_off(times: u32) -> Duration {
-    Duration::from_millis(500 << times.min(7)).min(Duration::from_secs(60))
+    Duration::from_millis(200 << times.min(9)).min(Duration::from_secs(60))
 }
 
 struct Task {

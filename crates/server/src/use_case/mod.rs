@@ -9,6 +9,7 @@ mod feed;
 pub(crate) mod jobs;
 mod lab;
 mod logs;
+mod queue;
 mod runs;
 
 pub(crate) use accounts::FIRST_ADMINISTRATOR;

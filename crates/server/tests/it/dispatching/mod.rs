@@ -3,6 +3,7 @@
 
 mod boundaries;
 mod canceling;
+mod database;
 mod disk;
 mod fencing;
 mod greeting;

@@ -1,6 +1,6 @@
 //! A dispatcher's end of the link, moved by hand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use basalt_link::files::PutFile;
@@ -29,6 +29,8 @@ pub struct Script {
     pub receiver: Receiver<Down>,
     pub welcome: Welcome,
     pub known: HashMap<RunId, Known>,
+    /// What was said while something else was waited for.
+    unheard: VecDeque<Down>,
     // Dropped with the rest: a dispatcher that is gone says nothing.
     _heartbeats: JoinSet<()>,
 }
@@ -93,6 +95,7 @@ impl Script {
             dialer,
             _heartbeats: heartbeats,
             known: known.collect(),
+            unheard: VecDeque::new(),
             sender,
             receiver,
             welcome,
@@ -103,20 +106,22 @@ impl Script {
         self.sender.send(up).await.unwrap();
     }
 
-    /// The next thing that the server says.
-    pub async fn hear(&mut self) -> Down {
-        heard(&mut self.receiver)
-            .await
-            .expect("the server ended the link")
-    }
-
-    /// The next thing for which `wanted` has an answer; others are passed over.
+    /// The next thing for which `wanted` has an answer; others are kept for later.
     pub async fn hear_until<T>(&mut self, what: &str, wanted: impl Fn(&Down) -> Option<T>) -> T {
+        for place in 0..self.unheard.len() {
+            if let Some(found) = wanted(&self.unheard[place]) {
+                self.unheard.remove(place);
+                return found;
+            }
+        }
         let found = time::timeout(PATIENCE, async {
             loop {
-                if let Some(found) = wanted(&self.hear().await) {
+                let down = heard(&mut self.receiver).await;
+                let down = down.expect("the server ended the link");
+                if let Some(found) = wanted(&down) {
                     return found;
                 }
+                self.unheard.push_back(down);
             }
         });
         found

@@ -19,6 +19,8 @@ pub const JOB: &str = include_str!("../../jobs/ramdisk.yaml");
 pub struct Site {
     directory: tempfile::TempDir,
     pub limits: Limits,
+    /// SQLite without it.
+    pub database: Option<String>,
 }
 
 /// A server that runs.
@@ -33,6 +35,7 @@ impl Site {
         Self {
             directory: tempfile::tempdir().unwrap(),
             limits: Limits::default(),
+            database: None,
         }
     }
 
@@ -49,7 +52,7 @@ impl Site {
         let _ = std::fs::remove_file(&socket);
         ServerConfig {
             state: self.state(),
-            database: None,
+            database: self.database.clone(),
             tcp: Vec::new(),
             unix: Some(UnixListener::bind(socket).unwrap()),
             lab: lab_files(),
