@@ -177,6 +177,8 @@ pub struct BoardConsole {
     attachment: Attachment,
     reader: SegmentReader,
     line: Line,
+    /// How often a keeper went away.
+    losses: u64,
 }
 
 #[derive(Debug)]
@@ -210,12 +212,18 @@ impl BoardConsole {
             attachment,
             reader,
             line: Line::Up(connected),
+            losses: 0,
         })
     }
 
     /// The stream offset of the next byte of data that [`BoardConsole::next`] will give.
     pub fn offset(&self) -> u64 {
         self.reader.offset()
+    }
+
+    /// How often a keeper went away since this was attached.
+    pub fn losses(&self) -> u64 {
+        self.losses
     }
 
     /// The console's name.
@@ -389,6 +397,7 @@ impl BoardConsole {
     }
 
     fn lost(&mut self) {
+        self.losses += 1;
         tracing::warn!(console = %self.name(), "the console keeper went away");
         self.line = Line::Down(tokio::spawn(connect(self.attachment.clone())));
     }

@@ -38,8 +38,9 @@ use bytes::Bytes;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
-/// How large a segment may grow before the next is begun.
-pub const DEFAULT_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// How large a segment may grow before the next is begun. Whoever begins to read in the midst of a
+/// console looks over one segment from its start, and each run does so a few times.
+pub const DEFAULT_SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
 /// The longest payload. A longer length is damage.
 pub const MAX_PAYLOAD: usize = 1024 * 1024;
 
