@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! RUN/lease.json   under which lease, for which job
-//! RUN/forgotten    made when the server needs nothing of it any more; its age counts from then
+//! done/RUN         the server needs nothing of it any more; kept for a while
+//! broken/RUN       nothing can be made of it; kept for people, for as long
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -15,8 +16,6 @@ use serde::{Deserialize, Serialize};
 
 /// The file with the lease.
 pub const LEASE_FILE: &str = "lease.json";
-/// The file whose presence says that the server needs nothing of the run.
-pub const FORGOTTEN_FILE: &str = "forgotten";
 const VERSION: u32 = 1;
 
 /// `lease.json`.
@@ -99,7 +98,7 @@ pub fn find(runs: &Path) -> std::io::Result<Vec<Found>> {
             }
             continue;
         }
-        if path.join(FORGOTTEN_FILE).exists() {
+        if name.parse::<RunId>().is_err() {
             continue;
         }
         match look(&path) {

@@ -10,7 +10,9 @@ use basalt_model::{Culprit, Failure, PowerState};
 use basalt_plan::Plan;
 use basalt_runner::host::{BoardLock, HostError};
 use basalt_runner::session::chain;
-use basalt_runner::{Attach, Ending, Grown, Resources, RunDirectory, RunError, Summary, Watcher};
+use basalt_runner::{
+    Attach, Ending, Grown, Leaves, Resources, RunDirectory, RunError, Summary, Watcher,
+};
 use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -149,6 +151,7 @@ impl Performance {
             shared: self.common.shared.clone(),
             attach: self.attach(plan),
             watcher: Watcher::Files(self.grown.clone()),
+            leaves: Leaves::WhatIsSent,
             ending: self.ending.clone(),
         }
     }

@@ -1,23 +1,38 @@
 //! Runs that the server needs nothing of any more: kept for a while, then removed.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::config::Retention;
-use crate::lease::FORGOTTEN_FILE;
 
-/// The server needs nothing of a run any more; its age counts from now.
-pub fn forget(run: &Path) -> std::io::Result<()> {
-    std::fs::write(run.join(FORGOTTEN_FILE), b"")
+/// Where runs go that the server has, and those that nothing can be made of, below that of the runs.
+pub const DONE: &str = "done";
+const BROKEN: &str = "broken";
+
+/// The server needs nothing of a run any more; its age counts from now. Moved, not marked: making a
+/// file costs more than a name.
+pub fn forget(run: &Path) -> std::io::Result<PathBuf> {
+    shift(run, DONE)
 }
 
 /// Moves a run aside that cannot be used: the server will not hear of it again, a person may.
 pub fn move_aside(run: &Path) -> std::io::Result<PathBuf> {
-    let name = run.file_name().unwrap_or_default().to_string_lossy();
-    let aside = run.with_file_name(format!(".broken-{name}"));
-    std::fs::rename(run, &aside)?;
-    forget(&aside)?;
-    Ok(aside)
+    shift(run, BROKEN)
+}
+
+fn shift(run: &Path, place: &str) -> std::io::Result<PathBuf> {
+    let name = run.file_name().unwrap_or_default();
+    let place = run.with_file_name(place);
+    let moved = place.join(name);
+    match std::fs::rename(run, &moved) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(&place)?;
+            std::fs::rename(run, &moved)?;
+        }
+        renamed => renamed?,
+    }
+    Ok(moved)
 }
 
 /// A run that may be removed.
@@ -31,16 +46,20 @@ struct Candidate {
 /// Removes what is too old, then the oldest of what is too much. Blocks.
 pub fn sweep(runs: &Path, retention: Retention, now: SystemTime) -> std::io::Result<u64> {
     let mut candidates = Vec::new();
-    for entry in std::fs::read_dir(runs)? {
-        let path = entry?.path();
-        let Ok(mark) = path.join(FORGOTTEN_FILE).metadata() else {
-            continue;
+    for place in [DONE, BROKEN] {
+        let entries = match std::fs::read_dir(runs.join(place)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
         };
-        candidates.push(Candidate {
-            forgotten: mark.modified()?,
-            bytes: size(&path)?,
-            path,
-        });
+        for entry in entries {
+            let path = entry?.path();
+            candidates.push(Candidate {
+                forgotten: moved_at(&path)?,
+                bytes: size(&path)?,
+                path,
+            });
+        }
     }
     candidates.sort_by_key(|candidate| candidate.forgotten);
     let mut total: u64 = candidates.iter().map(|candidate| candidate.bytes).sum();
@@ -57,6 +76,14 @@ pub fn sweep(runs: &Path, retention: Retention, now: SystemTime) -> std::io::Res
         removed += 1;
     }
     Ok(removed)
+}
+
+/// When a directory was moved to where it is: its status changed then, and not since.
+fn moved_at(path: &Path) -> std::io::Result<SystemTime> {
+    let metadata = path.metadata()?;
+    let seconds = Duration::from_secs(metadata.ctime().try_into().unwrap_or(0));
+    let nanoseconds = Duration::from_nanos(metadata.ctime_nsec().try_into().unwrap_or(0));
+    Ok(SystemTime::UNIX_EPOCH + seconds + nanoseconds)
 }
 
 fn size(path: &Path) -> std::io::Result<u64> {
@@ -88,26 +115,20 @@ mod tests {
             path
         };
         let (needed, old, new) = (make("needed", 10), make("old", 100), make("new", 100));
-        let now = SystemTime::now();
-        let forget_at = |path: &Path, ago: u64| {
-            forget(path).unwrap();
-            let at = now - Duration::from_secs(ago);
-            let mark = std::fs::File::options()
-                .write(true)
-                .open(path.join(FORGOTTEN_FILE))
-                .unwrap();
-            mark.set_modified(at).unwrap();
-        };
-        forget_at(&old, 50);
-        forget_at(&new, 20);
+        let old = forget(&old).unwrap();
+        let new = forget(&new).unwrap();
+        let (old_at, new_at) = (moved_at(&old).unwrap(), moved_at(&new).unwrap());
+        assert!(old_at <= new_at);
         let keep = |age, bytes| Retention {
             age: Duration::from_secs(age),
             bytes,
         };
+        let now = new_at + Duration::from_secs(20);
         assert_eq!(sweep(runs.path(), keep(60, 1000), now).unwrap(), 0);
         assert_eq!(sweep(runs.path(), keep(60, 150), now).unwrap(), 1);
-        assert!(!old.exists() && new.exists());
+        let left = usize::from(old.exists()) + usize::from(new.exists());
+        assert_eq!(left, 1);
         assert_eq!(sweep(runs.path(), keep(20, 1000), now).unwrap(), 1);
-        assert!(needed.exists() && !new.exists());
+        assert!(needed.exists() && !old.exists() && !new.exists());
     }
 }

@@ -53,7 +53,7 @@ impl Run {
             attempt,
             deadline: deadline.min(Instant::now() + block.timeout_of(action::OVERLAY)),
         };
-        self.action(here, async |run, _| run.write_overlay())
+        self.action(here, async |run, _| run.write_overlay(deploy))
             .await?;
         let here = Place {
             level: format!("{}.{}", block.level, number + 1),
@@ -92,7 +92,7 @@ impl Run {
             }
             fetched.push((download.clone(), file));
         }
-        self.write_overlay()?;
+        self.write_overlay(deploy)?;
         let deadline = Instant::now() + block.timeout_of(action::PREPARE_TFTP);
         self.open_roots(deploy, &fetched, deadline).await
     }
@@ -187,11 +187,10 @@ impl Run {
         overlay::build(&self.plan, self.directory.record().job_number)
     }
 
-    /// Writes the overlay as an archive (for a ramdisk) and as a tree (for an NFS root).
-    fn write_overlay(&mut self) -> Result<(), Failure> {
+    /// Writes the overlay: an archive for a ramdisk, a tree for an NFS root. Every file that is made
+    /// costs more than all that stands in it.
+    fn write_overlay(&mut self, deploy: &Deploy) -> Result<(), Failure> {
         let files = self.overlay_files();
-        let entries: Vec<cpio::Entry> = with_parents(&files);
-        let archive = cpio::write_newc(&entries);
         let host = |source: std::io::Error| {
             Failure::infrastructure(
                 Part::Host,
@@ -199,7 +198,14 @@ impl Run {
                 format!("the overlay cannot be written: {source}"),
             )
         };
-        std::fs::write(self.directory.file("overlay.cpio"), archive).map_err(host)?;
+        if deploy.overlay_in_ramdisk {
+            let entries: Vec<cpio::Entry> = with_parents(&files);
+            let archive = cpio::write_newc(&entries);
+            std::fs::write(self.directory.file("overlay.cpio"), archive).map_err(host)?;
+        }
+        if !deploy.overlay_in_nfsroot {
+            return Ok(());
+        }
         let tree = self.directory.file("overlay");
         for file in &files {
             let path = tree.join(file.path.trim_start_matches('/'));
@@ -241,7 +247,7 @@ impl Run {
                 .as_ref()
                 .map(|network| network.address),
             files,
-            uploads: self.directory.file("uploads"),
+            uploads: self.measures().then(|| self.directory.file("uploads")),
             nfs,
         };
         // The old root first: its name is the same.

@@ -7,9 +7,9 @@
 //! journal         what was done
 //! run.lock        held by the process that runs it
 //! overlay.cpio    what is added to the board's root
-//! uploads/        what the board sent, unchecked
-//! raw/            measurement files, checked
-//! console.bin     the console's bytes of this run   }
+//! uploads/        what the board sent, unchecked  }
+//! raw/            measurement files, checked       } where the job measures
+//! console.bin     the console's bytes of this run   } (where no server has its log)
 //! results.json    everything that was found          } written at the end
 //! junit.xml       the same for CI systems            }
 //! ```
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use basalt_model::{RunId, UtcMicros};
 use basalt_plan::Plan;
+use basalt_plan::plan::{Block, BlockKind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -158,9 +159,12 @@ impl RunDirectory {
             .unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(io("make", parent))?;
         let new = parent.join(format!(".{}.new", record.run));
-        for directory in ["uploads", "raw"] {
-            let directory = new.join(directory);
-            std::fs::create_dir_all(&directory).map_err(io("make", &directory))?;
+        std::fs::create_dir_all(&new).map_err(io("make", &new))?;
+        if measures(plan) {
+            for directory in ["uploads", "raw"] {
+                let directory = new.join(directory);
+                std::fs::create_dir(&directory).map_err(io("make", &directory))?;
+            }
         }
         write_synced(&new.join("job.yaml"), job_text.as_bytes())?;
         let plan_json = json(plan);
@@ -222,6 +226,12 @@ impl RunDirectory {
     pub fn plan_sha256(&self) -> basalt_model::Sha256 {
         self.plan_sha256
     }
+}
+
+/// Whether any block measures.
+pub(crate) fn measures(plan: &Plan) -> bool {
+    let measures = |block: &Block| matches!(block.kind, BlockKind::Realtime(_));
+    plan.blocks.iter().any(measures)
 }
 
 /// Takes the lock of a run; it goes with the directory when that is renamed.
@@ -288,6 +298,14 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DirectoryError> {
             file.write_all(bytes)?;
             file.sync_data()
         })
+        .map_err(io("write", path))
+}
+
+/// Writes a file so that a reader finds it whole or not at all, while this host runs.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DirectoryError> {
+    let new = path.with_extension("new");
+    std::fs::write(&new, bytes)
+        .and_then(|()| std::fs::rename(&new, path))
         .map_err(io("write", path))
 }
 

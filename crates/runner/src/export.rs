@@ -12,7 +12,8 @@ use basalt_model::{CaseOutcome, CaseResult, Failure, Outcome};
 use basalt_report::Results;
 use basalt_report::results::{CONSOLE_FILE, ConsoleResult, Gap, counted};
 
-use crate::directory::{RunDirectory, write_durably};
+use crate::directory::{RunDirectory, write_durably, write_whole};
+use crate::run::Leaves;
 use crate::session::chain;
 use crate::state::RunState;
 
@@ -29,17 +30,24 @@ pub(crate) fn write(
     directory: &RunDirectory,
     state: &RunState,
     state_directory: &Path,
+    leaves: Leaves,
 ) -> io::Result<()> {
     let other = |error: &dyn std::error::Error| io::Error::other(chain(error));
     let events = basalt_journal::read(&directory.file("journal")).map_err(|error| other(&error))?;
     let mut results = Results::from_events(&events).map_err(|error| other(&error))?;
-    results.console = Some(write_console(directory, state, state_directory)?);
+    if leaves == Leaves::Everything {
+        results.console = Some(write_console(directory, state, state_directory)?);
+    }
     results.cases = lava_cases(state);
     results.cases.extend(state.results.iter().cloned());
     let junit = basalt_report::junit(&results).map_err(|error| other(&error))?;
-    write_durably(&directory.file("junit.xml"), junit.as_bytes()).map_err(|error| other(&error))?;
+    let write = match leaves {
+        Leaves::Everything => write_durably,
+        Leaves::WhatIsSent => write_whole,
+    };
+    write(&directory.file("junit.xml"), junit.as_bytes()).map_err(|error| other(&error))?;
     // Last: whoever finds it finds the others.
-    write_durably(
+    write(
         &directory.file("results.json"),
         results.to_json().as_bytes(),
     )

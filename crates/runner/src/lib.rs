@@ -39,6 +39,6 @@ mod watcher;
 pub use directory::RunDirectory;
 pub use ending::Ending;
 pub use hosts::forbidden_hosts;
-pub use run::{Attach, Resources, RunError, Summary, give_up, run};
+pub use run::{Attach, Leaves, Resources, RunError, Summary, give_up, run};
 pub use shared::Shared;
 pub use watcher::{Grown, Live, Watcher};

@@ -22,8 +22,8 @@ pub(crate) struct RootFiles {
     pub client: Option<Ipv4Addr>,
     /// Names and contents.
     pub files: Vec<(String, FileSource)>,
-    /// Where the board's uploads go.
-    pub uploads: PathBuf,
+    /// Where the board's uploads go, where it has any to send.
+    pub uploads: Option<PathBuf>,
     /// The NFS root.
     pub nfs: Option<NfsRoot>,
 }
@@ -60,7 +60,7 @@ impl Roots {
         let spec = RootSpec {
             client: files.client,
             files: files.files,
-            uploads: Some(files.uploads),
+            uploads: files.uploads,
             upload_limit: crate::transfer::LARGEST,
         };
         let root = server

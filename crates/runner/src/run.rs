@@ -44,8 +44,20 @@ pub struct Resources {
     pub attach: Attach,
     /// Who watches.
     pub watcher: Watcher,
+    /// Which files are left behind for people.
+    pub leaves: Leaves,
     /// Ends the run from outside.
     pub ending: Ending,
+}
+
+/// What a finished run leaves in its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// Everything, durable: the directory is all that there is.
+    Everything,
+    /// What a server is sent. It has the console's bytes from the log; what is lost before it was
+    /// sent is made again from the journal.
+    WhatIsSent,
 }
 
 /// Attaches a console at an offset (`None`: at its end) as the writer of this name.
@@ -143,8 +155,13 @@ pub async fn run(directory: RunDirectory, resources: Resources) -> Result<Summar
     let summary = summary(&recorder);
     // Whoever hears of the last event may want the board at once; results need only the files.
     drop(resources.lock);
-    crate::export::write(&directory, recorder.state(), resources.host.path())
-        .map_err(RunError::Results)?;
+    crate::export::write(
+        &directory,
+        recorder.state(),
+        resources.host.path(),
+        resources.leaves,
+    )
+    .map_err(RunError::Results)?;
     Ok(summary)
 }
 
@@ -183,8 +200,13 @@ pub async fn give_up(
     }
     let summary = summary(&recorder);
     drop(resources.lock);
-    crate::export::write(&directory, recorder.state(), resources.host.path())
-        .map_err(RunError::Results)?;
+    crate::export::write(
+        &directory,
+        recorder.state(),
+        resources.host.path(),
+        resources.leaves,
+    )
+    .map_err(RunError::Results)?;
     Ok(summary)
 }
 
@@ -483,11 +505,14 @@ impl Run {
             })
             .await;
         self.session.catch_up_quietly().await;
+        let keepers_lost = self.session.keepers_lost();
         if let Err(why) = self.session.sync_console().await {
             self.log_warning(format!("the console could not be made durable: {why:?}"))?;
         }
-        // A keeper that was started again just now has something to say about the time before.
-        self.session.catch_up_quietly().await;
+        if self.session.keepers_lost() != keepers_lost {
+            // One that was started again just now has something to say about the time before.
+            self.session.catch_up_quietly().await;
+        }
         self.session
             .end_console()
             .map_err(|why| self.kernel_failure(&why, "the journal", "the journal fails"))?;
@@ -496,8 +521,7 @@ impl Run {
 
     /// Whether any block measures.
     pub(crate) fn measures(&self) -> bool {
-        let measures = |block: &Block| matches!(block.kind, BlockKind::Realtime(_));
-        self.plan.blocks.iter().any(measures)
+        crate::directory::measures(&self.plan)
     }
 
     /// Whether any block needs the overlay on the board.

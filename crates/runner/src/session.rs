@@ -408,6 +408,16 @@ impl Session {
         let _ = self.catch_up().await;
     }
 
+    /// Whether nothing at all was heard yet, by this start of the runner as the first.
+    pub fn is_untouched(&self) -> bool {
+        !self.heard_anything && self.gaps == 0 && self.recorder.state().resumes == 0
+    }
+
+    /// How often a console keeper went away.
+    pub fn keepers_lost(&self) -> u64 {
+        self.console.losses()
+    }
+
     /// Whether a kernel named itself since the stage was entered.
     pub fn kernel_seen(&self) -> bool {
         self.kernel_seen

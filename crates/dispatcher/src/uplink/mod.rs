@@ -259,7 +259,13 @@ impl Uplink {
             move |source| UplinkError::List { path, source }
         };
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&raw).map_err(failed(&raw))? {
+        let entries = match std::fs::read_dir(&raw) {
+            Ok(entries) => Some(entries),
+            // A job that does not measure.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(&raw)(error)),
+        };
+        for entry in entries.into_iter().flatten() {
             let entry = entry.map_err(failed(&raw))?;
             if entry.file_type().map_err(failed(&raw))?.is_file() {
                 names.push(format!("{RAW}/{}", entry.file_name().to_string_lossy()));

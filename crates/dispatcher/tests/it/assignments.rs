@@ -94,9 +94,7 @@ fn a_run_that_the_server_gives_up_ends_without_a_word_and_its_board_off() {
     desk.discard(run);
     desk.go_away();
     desk.come_back();
-    until("the run to be marked as done", || {
-        site.run_path(run).join("forgotten").exists().then_some(())
-    });
+    site.wait_done(run);
     assert_eq!(desk.told(run).ended, 0);
     site.rack.let_go("b0");
     site.wait_off("b0");

@@ -40,7 +40,7 @@ fn a_run_goes_on_after_its_dispatcher_was_killed_in_a_boot_and_in_a_measurement(
         let told = desk.wait_ended(run);
         assert!(told.has(is_pass), "{:?}", told.finished());
         assert!(told.has(is_resume));
-        assert_same_as_journal(&told, &site.run_path(run));
+        assert_same_as_journal(&told, &site.wait_done(run));
         let finished = told
             .events
             .iter()
@@ -79,5 +79,5 @@ fn a_run_goes_on_without_its_server_and_is_told_when_that_is_back() {
     let told = desk.wait_ended(run);
     assert!(told.has(is_pass), "{:?}", told.finished());
     assert!(told.has(is_resume));
-    assert_same_as_journal(&told, &site.run_path(run));
+    assert_same_as_journal(&told, &site.wait_done(run));
 }

@@ -93,7 +93,7 @@ fn a_dispatcher_that_detaches_leaves_its_boards_on_and_the_next_one_goes_on() {
     let _next = Dispatcher::start(&site, &desk.endpoint());
     let told = desk.wait_ended(run);
     assert!(told.has(is_pass), "{:?}", told.finished());
-    assert_same_as_journal(&told, &site.run_path(run));
+    assert_same_as_journal(&told, &site.wait_done(run));
     assert_eq!(
         site.rack.counter("b0", "power_on"),
         boots,

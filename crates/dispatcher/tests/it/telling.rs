@@ -34,7 +34,7 @@ fn a_run_is_performed_told_byte_for_byte_and_forgotten() {
     let told = desk.wait_ended(run);
     assert!(told.has(is_pass), "{:?}", told.finished());
     assert_eq!(told.repeated, 0);
-    assert_same_as_journal(&told, &site.run_path(run));
+    assert_same_as_journal(&told, &site.wait_done(run));
     // The rack knows what the board said; all of it was this run's.
     assert_eq!(
         String::from_utf8_lossy(&told.console()),
@@ -46,12 +46,9 @@ fn a_run_is_performed_told_byte_for_byte_and_forgotten() {
         "{names:?}"
     );
     let raw = names.iter().find(|name| name.starts_with("raw/")).unwrap();
-    let kept = std::fs::read(site.run_path(run).join(raw)).unwrap();
+    let kept = std::fs::read(site.wait_done(run).join(raw)).unwrap();
     assert_eq!(told.files[*raw], kept);
     site.wait_off("b0");
-    until("the run to be marked as done", || {
-        site.run_path(run).join("forgotten").exists().then_some(())
-    });
     until("the board to be told off", || {
         (desk.power("b0") == Some(PowerState::Off)).then_some(())
     });
@@ -73,7 +70,7 @@ fn two_runs_at_once_share_servers_and_cache_and_do_not_disturb_each_other() {
         let told = desk.wait_ended(run);
         assert!(told.has(is_pass), "{:?}", told.finished());
         assert_eq!(told.repeated, 0);
-        assert_same_as_journal(&told, &site.run_path(run));
+        assert_same_as_journal(&told, &site.wait_done(run));
     }
     for board in ["b0", "b1"] {
         site.wait_off(board);
@@ -110,7 +107,7 @@ fn a_server_that_was_away_hears_everything_once() {
     desk.come_back();
     let told = desk.wait_ended(run);
     assert!(told.has(is_pass), "{:?}", told.finished());
-    assert_same_as_journal(&told, &site.run_path(run));
+    assert_same_as_journal(&told, &site.wait_done(run));
     assert_eq!(
         String::from_utf8_lossy(&told.console()),
         String::from_utf8_lossy(&site.rack.said("b0"))

@@ -10,7 +10,9 @@ use anyhow::Context;
 use basalt_artifacts::Cache;
 use basalt_clock::Clock;
 use basalt_runner::host::{BoardLock, HostState};
-use basalt_runner::{Attach, Ending, Live, Resources, RunDirectory, Shared, Summary, Watcher};
+use basalt_runner::{
+    Attach, Ending, Leaves, Live, Resources, RunDirectory, Shared, Summary, Watcher,
+};
 use tokio::sync::mpsc;
 
 use crate::arguments::RunArguments;
@@ -253,6 +255,7 @@ async fn drive(
         cache,
         shared: Shared::new(),
         watcher: Watcher::Live(live),
+        leaves: Leaves::Everything,
         ending: ending.clone(),
     };
     let result = {

@@ -106,6 +106,14 @@ impl Site {
         self.state().join("runs").join(run.to_string())
     }
 
+    /// Waits until the dispatcher has put it away, because the server needs nothing of it any more;
+    /// where it is then.
+    pub fn wait_done(&self, run: basalt_model::RunId) -> PathBuf {
+        let path = self.state().join("runs/done").join(run.to_string());
+        until("a run to be put away", || path.exists().then_some(()));
+        path
+    }
+
     /// The lab's files.
     pub fn lab_texts(&self) -> Vec<LabText> {
         let number = self.slot.number;
