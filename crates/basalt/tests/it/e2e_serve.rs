@@ -234,7 +234,7 @@ fn a_dispatcher_that_is_killed_is_started_again_and_its_run_goes_on() {
 fn a_second_server_is_refused_by_the_first_ones_process() {
     let site = Site::start(&[Board::new("sim-1")]);
     let served = Served::start(&site, "sim-1", &[]);
-    let refused = begin(&site, "sim-1", &[]).wait();
+    let refused = begin(&site, "sim-1", &["--no-dispatcher"]).wait();
     refused.expect_code(75);
     let pid = format!("pid {}", served.pid());
     assert!(refused.stderr.contains(&pid), "{}", refused.stderr);
@@ -262,7 +262,8 @@ fn what_keeps_a_server_from_starting_is_said_by_its_name() {
         (["--tls", "sometimes"], 64, "sometimes"),
         (["--listen", "0.0.0.0:0"], 64, "TLS is off"),
     ] {
-        let ended = begin(&site, "sim-1", &arguments).wait();
+        let [option, value] = arguments;
+        let ended = begin(&site, "sim-1", &[option, value, "--no-dispatcher"]).wait();
         assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
         assert!(
             ended.stderr.contains(said),
@@ -315,6 +316,8 @@ fn second_dispatcher(site: &Site, lab: &Path) {
     );
     let relay = std::fs::read_to_string(lab.join("relays/card.yaml")).unwrap();
     put("relays/card.yaml", &format!("{relay}dispatcher: second\n"));
+    let board = std::fs::read_to_string(lab.join("boards/sim-2.yaml")).unwrap();
+    put("boards/sim-2.yaml", &format!("{board}tags: [second]\n"));
 }
 
 #[test]
@@ -369,6 +372,17 @@ fn a_dispatcher_elsewhere_serves_its_boards_over_tls_with_the_certificate_pinned
             .contains("dispatcher second online")
             .then_some(())
     });
+    // A job that only its board can run, by the client as the server's start has logged it in.
+    let path_of_job = site.path().join("second.yaml");
+    std::fs::write(&path_of_job, format!("{}tags: [second]\n", job(&site))).unwrap();
+    let mut submit = site.basalt(&["submit", "--wait"]);
+    submit
+        .arg(&path_of_job)
+        .env("XDG_CONFIG_HOME", config(&site));
+    let submitted = Running::start(submit, site.path(), "submit", path_of_job).wait();
+    submitted.expect_code(0);
+    assert_eq!(site.rack.truth("sim-2").len(), 1);
+    assert!(!site.rack.has_power("sim-2"));
     dispatcher_log(file["token"].as_str().unwrap(), &second);
     // SIGTERM lets go of everything; the keeper goes on.
     second.signal("TERM");

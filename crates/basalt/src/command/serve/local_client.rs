@@ -36,12 +36,14 @@ fn try_log_in(
     let wanted = Settings::new(url, &token, certificate.map(|digest| digest.to_string()));
     match Settings::read(&path).map_err(|error| chain(&error))? {
         Some(kept) if kept == wanted => Ok(ClientLogin::There(path)),
-        Some(kept) if kept.server != wanted.server => Ok(ClientLogin::Other {
-            path,
-            server: kept.server,
-            token: token_path,
-        }),
-        // None, or this server's before its token or certificate changed.
+        Some(kept) if kept.server != wanted.server && kept.token != wanted.token => {
+            Ok(ClientLogin::Other {
+                path,
+                server: kept.server,
+                token: token_path,
+            })
+        }
+        // None, or this server's before its address, token or certificate changed.
         _ => {
             wanted.write(&path).map_err(|error| chain(&error))?;
             Ok(ClientLogin::Written(path))
