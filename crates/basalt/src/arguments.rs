@@ -1,11 +1,17 @@
 //! The command line. `--help` is where the verbs are taught.
 
+mod remote;
+mod serving;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use remote::*;
+pub use serving::*;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -69,15 +75,34 @@ pub enum ColorChoice {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Serve(ServeArguments),
+    Dispatch(DispatchArguments),
+    Config(ConfigArguments),
+    Submit(SubmitArguments),
+    Jobs(JobsArguments),
+    Job(JobArguments),
+    Logs(LogsArguments),
+    Results(ResultsArguments),
+    Latency(LatencyArguments),
+    Why(WhyArguments),
+    Wait(WaitArguments),
+    Cancel(CancelArguments),
+    Resubmit(ResubmitArguments),
+    Boards(BoardsArguments),
+    Maintenance(MaintenanceArguments),
+    Dispatchers(DispatchersArguments),
+    Login(LoginArguments),
+    LoginLink(LoginLinkArguments),
     Run(RunArguments),
     Check(CheckArguments),
     Plan(PlanArguments),
-    Results(ResultsArguments),
     Lab(LabArguments),
     Power(PowerArguments),
     Console(ConsoleArguments),
     Keeper(KeeperArguments),
     Completions(CompletionsArguments),
+    #[command(hide = true)]
+    InSession(InSessionArguments),
 }
 
 /// The lab's directory.
@@ -188,20 +213,25 @@ pub struct PlanArguments {
     pub json: bool,
 }
 
-/// Show the results of a run again
+/// Show the results of a job or of a run's directory
 ///
-/// Prints the table, the histograms, the evidence and the times of a run's directory from its
-/// results.json. An unfinished run is shown as far as it came.
+/// Of a job's number, every case of its last run, as the server has them. Of a run's directory
+/// (`basalt run`), the table, the histograms, the evidence and the times from its results.json; an
+/// unfinished run is shown as far as it came.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
+  basalt results 17
   basalt results basalt-results/qemu-1-realtime-arm64-rt-7
 
-Exit codes: 0 shown (whatever the outcome), 64 not a run's directory.")]
+Exit codes: 0 shown (whatever the outcome), 64 neither a job nor a run's directory, 69 the server
+cannot be reached.")]
 pub struct ResultsArguments {
-    /// A run's directory; several are compared
-    #[arg(value_name = "DIR", required = true)]
-    pub directories: Vec<PathBuf>,
+    /// A job's number, or a run's directory; several directories are compared
+    #[arg(value_name = "ID|DIR", required = true)]
+    pub runs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub server: ServerArgument,
 }
 
 /// Look after the lab's files
@@ -214,6 +244,8 @@ pub struct LabArguments {
 #[derive(Debug, Subcommand)]
 pub enum LabVerb {
     Check(LabCheckArguments),
+    Diff(LabDiffArguments),
+    Apply(LabApplyArguments),
 }
 
 /// Check the files of a lab

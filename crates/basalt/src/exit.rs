@@ -2,8 +2,13 @@
 
 use std::process::ExitCode;
 
+use basalt_client::ClientError;
+use basalt_dispatcher::DispatcherError;
+use basalt_dispatcher::instance::InstanceError;
 use basalt_model::Outcome;
 use basalt_runner::host::HostError;
+
+use crate::serving::lock::Taken;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,8 @@ impl Exit {
     pub const NO: Self = Self(1);
     /// The command line, the job or the lab is refused.
     pub const USAGE: Self = Self(64);
+    /// The server cannot be reached (`EX_UNAVAILABLE`, decision D19).
+    pub const UNREACHABLE: Self = Self(69);
     /// The host does not let it: files, sockets, the console keeper.
     pub const HOST: Self = Self(74);
     /// Somebody else has the board (`EX_TEMPFAIL`).
@@ -54,6 +61,20 @@ pub fn of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if cause.is::<Refused>() {
             return Exit::USAGE;
+        }
+        if let Some(error) = cause.downcast_ref::<ClientError>() {
+            return match error.is_unreachable() {
+                true => Exit::UNREACHABLE,
+                false => Exit::USAGE,
+            };
+        }
+        if cause.is::<Taken>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(DispatcherError::Instance(InstanceError::Running { .. }))
+            )
+        {
+            return Exit::HELD;
         }
         if let Some(HostError::Held { .. } | HostError::OutletHeld { .. }) = cause.downcast_ref() {
             return Exit::HELD;

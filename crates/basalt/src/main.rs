@@ -10,12 +10,15 @@
 //! crates' work; this one prints what they say.
 
 mod arguments;
+mod columns;
 mod command;
+mod configuration;
 mod ending;
 mod exit;
 mod keeping;
 mod laboratory;
 mod reporter;
+mod serving;
 mod signals;
 mod state;
 mod terminal;

@@ -173,7 +173,7 @@ fn show(status: &Status, terminal: &Terminal) -> String {
         ]
     });
     let heads = ["console", "source", "captured", "writer", "line"];
-    text.push_str(&lab::columns(&heads, rows.collect(), terminal));
+    text.push_str(&crate::columns::columns(&heads, rows.collect(), terminal));
     text
 }
 

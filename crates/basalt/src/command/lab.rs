@@ -4,6 +4,7 @@ use basalt_lab::Lab;
 use basalt_lab::profile::{BoardProfile, ConsoleSource, DispatcherProfile, Relay, RelayDriver};
 
 use crate::arguments::LabCheckArguments;
+use crate::columns::columns;
 use crate::exit::Exit;
 use crate::laboratory::Reading;
 use crate::terminal::{Ink, Terminal};
@@ -138,47 +139,4 @@ pub fn describe(source: &ConsoleSource) -> String {
         ConsoleSource::Tcp { host, port } => format!("tcp {host}:{port}"),
         ConsoleSource::Serial { path, baud } => format!("{} at {baud}", path.display()),
     }
-}
-
-/// Rows under heads, in columns as wide as they need to be.
-pub fn columns(heads: &[&str], rows: Vec<Vec<String>>, terminal: &Terminal) -> String {
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| {
-            row.iter()
-                .map(|cell| crate::terminal::one_line(cell))
-                .collect()
-        })
-        .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-        widest.max(heads[column].chars().count())
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let mut text = String::new();
-    let mut push = |cells: &mut dyn Iterator<Item = (String, Ink)>| {
-        let mut line = String::from(" ");
-        for (index, (cell, ink)) in cells.enumerate() {
-            let pad = widths[index].saturating_sub(cell.chars().count());
-            line.push(' ');
-            line.push_str(&terminal.paint(ink, &cell));
-            if index + 1 < widths.len() {
-                line.push_str(&" ".repeat(pad + 1));
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    push(&mut heads.iter().map(|head| ((*head).to_owned(), Ink::Faint)));
-    for row in &rows {
-        let ink = |index| if index == 0 { Ink::Strong } else { Ink::Plain };
-        push(
-            &mut row
-                .iter()
-                .enumerate()
-                .map(|(index, cell)| (cell.clone(), ink(index))),
-        );
-    }
-    text
 }

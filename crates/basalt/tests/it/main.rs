@@ -10,6 +10,7 @@ mod e2e_happy;
 mod e2e_harness;
 mod e2e_kill;
 mod e2e_mistakes;
+mod e2e_serve;
 mod help;
 mod keeper;
 mod power;

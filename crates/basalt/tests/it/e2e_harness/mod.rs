@@ -5,11 +5,12 @@
 //! each site has addresses of its own ([`slot`]). What was started is ended by its process id when
 //! the site is dropped, and every wait has a bound.
 
-mod http;
+pub mod http;
 mod job;
 mod process;
 mod rack;
 mod results;
+pub mod served;
 mod site;
 mod slot;
 
@@ -19,6 +20,7 @@ pub use job::{Deploy, Job, definition, phase};
 pub use process::{Finished, Running};
 pub use rack::Rack;
 pub use results::Results;
+pub use served::Served;
 pub use site::{Board, Site};
 
 /// No wait in these tests is longer; a run that is healthy takes a few seconds.
