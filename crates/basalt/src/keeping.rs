@@ -9,6 +9,7 @@ use std::time::Duration;
 use basalt_console::client::KeeperClient;
 use basalt_console::session::Restart;
 use basalt_console::{Attachment, BoardConsole, KeptConsole};
+use tokio::process::Child;
 use tokio::time::Instant;
 
 /// A keeper that was started along the way ends when nobody was there for so long.
@@ -37,6 +38,12 @@ impl Keeping {
     /// Starts a keeper in the background. Where one runs already, the new one finds that out and
     /// ends. Returns before it listens.
     pub fn start(&self) -> io::Result<()> {
+        // The runtime reaps it, should it end first.
+        self.launch().map(drop)
+    }
+
+    /// The same, for whoever sees it to its end.
+    pub fn launch(&self) -> io::Result<Child> {
         match self.spawn(&std::env::current_exe()?) {
             // This program was replaced while it runs; it can still start itself (proc(5)).
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -46,7 +53,7 @@ impl Keeping {
         }
     }
 
-    fn spawn(&self, program: &Path) -> io::Result<()> {
+    fn spawn(&self, program: &Path) -> io::Result<Child> {
         let mut command = tokio::process::Command::new(program);
         command.arg0("basalt");
         command.arg("keeper").arg("--in-background");
@@ -66,9 +73,7 @@ impl Keeping {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        // The runtime reaps it, should it end first.
-        command.spawn()?;
-        Ok(())
+        command.spawn()
     }
 
     /// Starts a keeper and waits until one answers.

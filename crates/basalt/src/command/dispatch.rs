@@ -1,5 +1,7 @@
 //! `basalt dispatch`.
 
+mod keepers;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -16,6 +18,7 @@ use crate::serving::{notify, token_file};
 use crate::signals::{Ask, Signals};
 use crate::state;
 use crate::terminal::Terminal;
+use keepers::Keepers;
 
 /// Runs a dispatcher until it is told to stop.
 pub async fn perform(
@@ -24,7 +27,7 @@ pub async fn perform(
     terminal: Terminal,
 ) -> anyhow::Result<Exit> {
     let mut signals = Signals::catch()?;
-    let config = prepare(arguments, state)?;
+    let (config, keepers) = prepare(arguments, state)?;
     terminal.note(&format!(
         "dispatcher {} for {} in {}; Ctrl-C ends its runs, SIGTERM lets them go on",
         config.name,
@@ -38,7 +41,12 @@ pub async fn perform(
     let mut told = false;
     loop {
         tokio::select! {
-            ended = running.as_mut() => return finish(ended, &terminal),
+            ended = running.as_mut() => {
+                if matches!(ended, Ok(StopMode::End)) {
+                    keepers.end().await;
+                }
+                return finish(ended, &terminal);
+            }
             ask = signals.next() => {
                 if told {
                     terminal.note("ended at once; boards stay as they are, runs go on at the next start");
@@ -72,7 +80,7 @@ fn finish(ended: Result<StopMode, DispatcherError>, terminal: &Terminal) -> anyh
 fn prepare(
     arguments: &DispatchArguments,
     state: Option<&Path>,
-) -> anyhow::Result<DispatcherConfig> {
+) -> anyhow::Result<(DispatcherConfig, Keepers)> {
     let endpoint: Endpoint = arguments
         .server
         .parse()
@@ -103,21 +111,22 @@ fn prepare(
     let server = Dialer::new(endpoint, token, &trust)
         .map_err(|error| refused(crate::keeping::chain(&error)))?;
     let state = directory(state, name.as_str())?;
-    let keeping = Keeping {
+    let keepers = Keepers::new(Keeping {
         state: state.clone(),
         lab: None,
         // It captures consoles also while no dispatcher runs, for as long as that may be.
         linger: None,
-    };
-    Ok(DispatcherConfig {
+    });
+    let config = DispatcherConfig {
         state,
         name,
         build: env!("CARGO_PKG_VERSION").to_owned(),
         server,
-        keeper: keeping.restart(),
+        keeper: keepers.restart(),
         retention: Retention::default(),
         tempo: Tempo::default(),
-    })
+    };
+    Ok((config, keepers))
 }
 
 /// Where the dispatcher keeps its state: which lab it works for it learns from its server, so that

@@ -31,6 +31,9 @@ const HEALTHY: Duration = Duration::from_secs(60);
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// How long the keeper may take to end.
 const KEEPER_LIMIT: Duration = Duration::from_secs(5);
+/// How long a keeper that a killed dispatcher started may take until it answers.
+const KEEPER_BIRTH: Duration = Duration::from_millis(500);
+const KEEPER_LOOK: Duration = Duration::from_millis(20);
 /// Between two looks at a process that cannot be watched.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -237,13 +240,19 @@ impl Embedded {
         if time::timeout(KILL_LIMIT, self.ended(child)).await.is_err() {
             tracing::error!("the dispatcher was killed and does not end");
         }
-        self.end_keeper().await;
+        self.end_keeper(KEEPER_BIRTH).await;
     }
 
-    /// Ends the console keeper, if one is left.
-    pub async fn end_keeper(&self) {
-        let Some(keeper) = keeping::meet(&self.state, "basalt serve").await else {
-            return;
+    /// Ends the console keeper, if one is left. One that was started a moment ago may not answer
+    /// yet: it is looked for so long.
+    pub async fn end_keeper(&self, birth: Duration) {
+        let until = Instant::now() + birth;
+        let keeper = loop {
+            match keeping::meet(&self.state, "basalt serve").await {
+                Some(keeper) => break keeper,
+                None if Instant::now() >= until => return,
+                None => time::sleep(KEEPER_LOOK).await,
+            }
         };
         let pid = keeper.pid();
         let ended = async {

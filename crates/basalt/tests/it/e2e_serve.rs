@@ -416,7 +416,18 @@ fn a_dispatcher_elsewhere_serves_its_boards_over_tls_with_the_certificate_pinned
         text.contains("another certificate").then_some(())
     });
     stranger.signal("INT");
-    let _ = stranger.wait();
+    stranger.wait().expect_code(0);
+    // Not even a keeper that was only being started when it was told to end.
+    let is_ours =
+        |arguments: &[u8]| String::from_utf8_lossy(arguments).contains(state.to_str().unwrap());
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        assert!(
+            !is_ours(&arguments),
+            "{}",
+            String::from_utf8_lossy(&arguments)
+        );
+    }
     served.signal("INT");
     served.wait().expect_code(0);
     assert_nothing_runs(&site);

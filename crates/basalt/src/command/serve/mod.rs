@@ -241,7 +241,8 @@ impl Serving {
         status.abort();
         let Some(at_once) = at_once else {
             if let Some(embedded) = &embedded {
-                embedded.end_keeper().await;
+                // The dispatcher has ended its own; this is for one that was killed before.
+                embedded.end_keeper(Duration::ZERO).await;
             }
             say(Ink::Plain, "stopped; nothing is left running");
             return Ok(Exit::DONE);
