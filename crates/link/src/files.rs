@@ -26,7 +26,7 @@ use futures::Stream;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty, Limited, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -47,6 +47,9 @@ pub const RECEIVED_HEADER: &str = "x-basalt-received";
 
 /// Files above this are asked for first: what is there already need not be sent again.
 const ASK_ABOVE: u64 = 1 << 20;
+/// Files up to this are read at once: most of a run's files, each in fewer steps than a large one
+/// needs to be opened.
+const SMALL: u64 = 64 * 1024;
 /// The server took or said nothing for so long.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// As much of an answer's text as is worth reading.
@@ -137,11 +140,13 @@ struct Answer {
 }
 
 /// What of a file is sent.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Part {
     from: u64,
     length: u64,
     digest: Sha256,
+    /// All of the file, where it is small.
+    bytes: Option<Bytes>,
 }
 
 impl FileClient {
@@ -157,17 +162,12 @@ impl FileClient {
     /// # Errors
     /// The file did not get there.
     pub async fn put(&self, file: &PutFile) -> Result<u64, PutError> {
-        let (length, digest) = digest(&file.path).await?;
-        let part = Part {
-            from: 0,
-            length,
-            digest,
-        };
+        let part = prepare(&file.path).await?;
         // One at a time: the files of a run compete for one disk and one line anyway.
         let mut connection = self.connection.lock().await;
         // A connection that was kept may have been closed meanwhile; a new one tells.
         let was_kept = connection.is_some();
-        match self.put_over(&mut connection, file, part).await {
+        match self.put_over(&mut connection, file, part.clone()).await {
             Err(PutError::Broken { .. }) if was_kept => {
                 self.put_over(&mut connection, file, part).await
             }
@@ -271,6 +271,7 @@ impl FileClient {
                     from,
                     length,
                     digest,
+                    ref bytes,
                 } = *part;
                 let mut request = request
                     .method(Method::PUT)
@@ -283,7 +284,11 @@ impl FileClient {
                     // Everything is there; only its digest is to be checked.
                     request = request.header(CONTENT_RANGE, format!("bytes */{length}"));
                 }
-                (request, body(file, from, length, moved).await?)
+                let body = match bytes {
+                    Some(bytes) => whole(bytes.slice(from as usize..)),
+                    None => body(file, from, length, moved).await?,
+                };
+                (request, body)
             }
         };
         // A name cannot make a wrong target: it is encoded.
@@ -305,6 +310,10 @@ fn refused(file: &PutFile, status: StatusCode, message: String) -> PutError {
 
 fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed()
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
 async fn read_answer(answer: Response<Incoming>) -> hyper::Result<Answer> {
@@ -368,21 +377,37 @@ impl Stream for Watched {
     }
 }
 
-/// A file's length and digest.
-async fn digest(path: &Path) -> Result<(u64, Sha256), PutError> {
+/// All of a file as a part: its length and digest, and its bytes where they are few.
+async fn prepare(path: &Path) -> Result<Part, PutError> {
     use sha2::Digest;
     let failed = |source| PutError::Read {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).await.map_err(failed)?;
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() <= SMALL {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut bytes).map_err(failed)?;
+        return Ok(Part {
+            from: 0,
+            length: bytes.len() as u64,
+            digest: Sha256(sha2::Sha256::digest(&bytes).into()),
+            bytes: Some(bytes.into()),
+        });
+    }
+    let mut file = File::from_std(file);
     let mut digest = sha2::Sha256::new();
     let mut length = 0;
     let mut buffer = vec![0; 256 * 1024];
     loop {
         let read = file.read(&mut buffer).await.map_err(failed)?;
         if read == 0 {
-            return Ok((length, Sha256(digest.finalize().into())));
+            return Ok(Part {
+                from: 0,
+                length,
+                digest: Sha256(digest.finalize().into()),
+                bytes: None,
+            });
         }
         digest.update(&buffer[..read]);
         length += read as u64;
