@@ -48,8 +48,10 @@ pub enum ReadError {
     },
 }
 
-/// Bytes that are read from a file at once.
-const READ_SIZE: usize = 64 * 1024;
+/// Bytes that are read from a file at once: few where a console is followed as it speaks, many where
+/// there is much.
+const LEAST_READ: usize = 4 * 1024;
+const MOST_READ: usize = 64 * 1024;
 
 /// Reads a console's records one after another, from segment to segment. Never waits: at the end
 /// it says `None` and can be asked again.
@@ -76,6 +78,8 @@ struct Current {
     buffer_at: u64,
     buffer: Vec<u8>,
     used: usize,
+    /// How much is read at once next.
+    read_size: usize,
 }
 
 enum Step {
@@ -238,6 +242,7 @@ impl SegmentReader {
             buffer_at: 0,
             buffer: Vec::new(),
             used: 0,
+            read_size: LEAST_READ,
         });
         Ok(())
     }
@@ -328,13 +333,13 @@ impl Current {
             Decoded::Short(needed) => needed,
             Decoded::Damaged => 0,
         };
-        self.fill(needed)?;
+        let is_full = self.fill(needed)?;
         match decode(&self.buffer) {
             Decoded::Record(record, taken) => {
                 self.used = taken;
                 Ok(Step::Record(record))
             }
-            Decoded::Short(needed) if needed > READ_SIZE && self.buffer.len() >= READ_SIZE => {
+            Decoded::Short(needed) if is_full => {
                 self.fill(needed)?;
                 Ok(match decode(&self.buffer) {
                     Decoded::Record(record, taken) => {
@@ -350,10 +355,11 @@ impl Current {
         }
     }
 
-    /// Reads the file again from the current position.
-    fn fill(&mut self, needed: usize) -> Result<(), ReadError> {
+    /// Reads the file again from the current position. Whether it had as much as was asked for.
+    fn fill(&mut self, needed: usize) -> Result<bool, ReadError> {
         let position = self.position();
-        self.buffer.resize(needed.max(READ_SIZE), 0);
+        let asked = needed.max(self.read_size);
+        self.buffer.resize(asked, 0);
         let mut filled = 0;
         while filled < self.buffer.len() {
             let count = self
@@ -368,9 +374,15 @@ impl Current {
             }
             filled += count;
         }
+        let is_full = filled == asked;
         self.buffer.truncate(filled);
+        self.read_size = match is_full {
+            true => (self.read_size * 4).min(MOST_READ),
+            false => LEAST_READ,
+        };
+        self.buffer.shrink_to(self.read_size);
         self.buffer_at = position;
         self.used = 0;
-        Ok(())
+        Ok(is_full)
     }
 }
