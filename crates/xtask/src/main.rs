@@ -9,6 +9,7 @@ mod campaign;
 mod demo;
 mod kills;
 mod packages;
+mod pages;
 mod process;
 mod progress;
 mod rack;

@@ -18,6 +18,7 @@ const NEEDED: &[(&str, &str)] = &[
         "busybox-static",
         "the shell behind a simulated board's prompt",
     ),
+    ("chromium", "looks at the pages, for the tests"),
     ("cpio", "packs ramdisks"),
     ("curl", "a TFTP client that people have, for the tests"),
     (
@@ -29,6 +30,8 @@ const NEEDED: &[(&str, &str)] = &[
         "ip: the bridge and the addresses of virtual boards",
     ),
     ("kmod", "depmod: a ramdisk's module dependencies"),
+    ("nodejs", "builds what the pages load, and tests it"),
+    ("npm", "fetches what that needs"),
     ("postgresql", "the second database of the tests"),
     ("python3", "the independent recomputation of results"),
     ("qemu-system-arm", "the virtual boards"),
@@ -37,6 +40,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("util-linux", "unshare, nsenter: network namespaces"),
     ("xz-utils", "compresses the NFS root"),
 ];
+
+/// Packages that people often have from elsewhere: what counts is the program.
+const PROGRAMS: &[(&str, &str)] = &[("nodejs", "node"), ("npm", "npm")];
 
 /// What `cargo xtask bench` needs beside these.
 const BENCH_ONLY: &[(&str, &str)] = &[
@@ -110,7 +116,17 @@ fn missing(needed: &[(&'static str, &'static str)]) -> Result<Vec<&'static str>>
         )?;
     // dpkg-query exits with 1 when it does not know a name; the rest is still listed.
     let listed = String::from_utf8_lossy(&output.stdout);
-    Ok(missing_from(needed, &listed))
+    let mut missing = missing_from(needed, &listed);
+    missing.retain(|package| !is_there_otherwise(package));
+    Ok(missing)
+}
+
+fn is_there_otherwise(package: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    PROGRAMS
+        .iter()
+        .filter(|(name, _)| *name == package)
+        .any(|(_, program)| std::env::split_paths(&path).any(|place| place.join(program).exists()))
 }
 
 fn missing_from(needed: &[(&'static str, &'static str)], listed: &str) -> Vec<&'static str> {

@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::tally::{Counts, count_line};
-use crate::{boards, demo, packages, process, tidy, workspace};
+use crate::{boards, demo, packages, pages, process, tidy, workspace};
 
 /// From nothing, on two busy cores.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
@@ -26,6 +26,9 @@ pub struct Options {
     /// Leave out what needs an emulated board; it is counted as skipped
     #[arg(long)]
     no_boards: bool,
+    /// Leave out what needs a browser; it is counted as skipped
+    #[arg(long)]
+    no_browser: bool,
 }
 
 /// One runner's share.
@@ -67,6 +70,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     share("lints", &mut lints);
     share("tests", &mut tests);
     share("doc tests", &mut doc_tests);
+    share("what the pages load", &mut pages::scripts);
+    share("pages in a browser", &mut || {
+        if options.no_browser {
+            println!("skipped: --no-browser");
+            return Ok(Counts::skipped(1));
+        }
+        pages::in_a_browser()
+    });
     share("end to end on an emulated board", &mut || {
         if options.no_boards {
             println!("skipped: --no-boards");

@@ -51,7 +51,8 @@ impl fmt::Display for Counts {
 /// Adds what one line of a runner's output says; other lines say nothing.
 ///
 /// Known are libtest's `test result: ok. 3 passed; 0 failed; 1 ignored; …` (also of doc tests) and
-/// nextest's `Summary [ 0.1s] 3 tests run: 2 passed (1 slow), 1 failed, 1 skipped`.
+/// nextest's `Summary [ 0.1s] 3 tests run: 2 passed (1 slow), 1 failed, 1 skipped`, and vitest's
+/// `Tests  1 failed | 2 passed | 1 skipped (4)`.
 pub fn count_line(counts: &mut Counts, line: &str) {
     let line = line.trim_start();
     let rest = if let Some(rest) = line.strip_prefix("test result: ") {
@@ -59,10 +60,12 @@ pub fn count_line(counts: &mut Counts, line: &str) {
         rest.split_once(". ").map_or("", |(_, rest)| rest)
     } else if let Some(rest) = line.strip_prefix("Summary [") {
         rest.split_once("run: ").map_or("", |(_, rest)| rest)
+    } else if let Some(rest) = line.strip_prefix("Tests  ") {
+        rest
     } else {
         return;
     };
-    for part in rest.split([';', ',']) {
+    for part in rest.split([';', ',', '|']) {
         let mut words = part.split_whitespace();
         let (Some(number), Some(word)) = (
             words.next().and_then(|word| word.parse::<u64>().ok()),
@@ -128,6 +131,22 @@ mod tests {
                 passed: 1,
                 failed: 0,
                 skipped: 0
+            }
+        );
+    }
+
+    #[test]
+    fn vitests_summary_is_counted() {
+        let counts = count(&[
+            " Test Files  1 failed | 1 passed (2)",
+            "      Tests  1 failed | 2 passed | 3 skipped (6)",
+        ]);
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 2,
+                failed: 1,
+                skipped: 3
             }
         );
     }
