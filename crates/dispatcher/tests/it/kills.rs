@@ -81,3 +81,44 @@ fn a_run_goes_on_without_its_server_and_is_told_when_that_is_back() {
     assert!(told.has(is_resume));
     assert_same_as_journal(&told, &site.wait_done(run));
 }
+
+#[test]
+fn whenever_a_dispatcher_is_killed_every_run_ends_once_and_is_told_whole() {
+    const BOARDS: usize = 3;
+    const KILLS: u64 = 6;
+    let site = Site::start(BOARDS);
+    let desk = Desk::open(&site);
+    let mut dispatcher = Dispatcher::start(&site, &desk.endpoint());
+    desk.wait_ready();
+    let job = site.job(2);
+    let mut runs = Vec::new();
+    for kill in 0..KILLS {
+        if kill % 2 == 0 {
+            for board in 0..BOARDS {
+                let epoch = kill / 2 + 1;
+                runs.push(desk.assign(&site, &format!("b{board}"), epoch, &job));
+            }
+        }
+        // After another number of events each time, wherever that is in the runs.
+        let newest = runs[runs.len() - 1 - usize::try_from(kill).unwrap() % BOARDS];
+        let events = 3 + 11 * kill as usize;
+        desk.wait("events", newest, |told| {
+            told.events.len() >= events || told.ended > 0
+        });
+        dispatcher.kill();
+        dispatcher = Dispatcher::start(&site, &desk.endpoint());
+        if kill % 2 == 1 {
+            for run in &runs {
+                desk.wait_ended(*run);
+            }
+        }
+    }
+    for run in runs {
+        let told = desk.wait_ended(run);
+        assert!(told.has(is_pass), "{:?}", told.finished());
+        assert_same_as_journal(&told, &site.wait_done(run));
+    }
+    for board in 0..BOARDS {
+        site.wait_off(&format!("b{board}"));
+    }
+}

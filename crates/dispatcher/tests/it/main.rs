@@ -2,6 +2,7 @@
 //! link.
 
 mod assignments;
+mod cost;
 mod desk;
 mod kills;
 mod process;

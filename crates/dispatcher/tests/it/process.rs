@@ -32,7 +32,8 @@ fn process() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else {
         return;
     };
-    let filter = tracing_subscriber::EnvFilter::new("info,basalt_dispatcher=debug");
+    let filter =
+        tracing_subscriber::EnvFilter::new("info,basalt_dispatcher=debug,basalt_runner=debug");
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
