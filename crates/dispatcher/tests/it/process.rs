@@ -13,34 +13,48 @@ use basalt_model::DispatcherName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::desk::Desk;
+use crate::site::{Dispatcher, Site};
+
 /// `keeper STATE`, or `dispatch STATE NAME SERVER`, one a line. A dispatcher detaches at SIGTERM,
 /// ends at SIGINT and drains at SIGUSR1.
 const ARGUMENTS: &str = "BASALT_TEST_PROCESS";
 
-/// This program as one of the processes.
+/// This program as one of the processes: libtest runs a single test, which finds its arguments.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "process::process", "--ignored", "--nocapture"])
+        .args(["--exact", "process::a_second_dispatcher_does_not_start"])
+        .arg("--nocapture")
         .env(ARGUMENTS, arguments.join("\n"));
     command
 }
 
 #[test]
-#[ignore = "a process that the other tests start"]
-fn process() {
-    let Ok(arguments) = std::env::var(ARGUMENTS) else {
-        return;
-    };
-    let filter =
-        tracing_subscriber::EnvFilter::new("info,basalt_dispatcher=debug,basalt_runner=debug");
+fn a_second_dispatcher_does_not_start() {
+    if let Ok(arguments) = std::env::var(ARGUMENTS) {
+        return be(&arguments.lines().collect::<Vec<_>>());
+    }
+    let site = Site::start(1);
+    let desk = Desk::open(&site);
+    let _first = Dispatcher::start(&site, &desk.endpoint());
+    desk.wait_ready();
+    let mut second = Dispatcher::start(&site, &desk.endpoint());
+    assert!(!second.wait().success());
+    let said = std::fs::read_to_string(site.path().join("dispatcher.log")).unwrap();
+    assert!(said.contains("dispatcher main (pid"), "{said}");
+}
+
+/// One of the processes.
+fn be(arguments: &[&str]) {
+    let filter = "info,basalt_dispatcher=debug,basalt_runner=debug";
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    match arguments.lines().collect::<Vec<_>>().as_slice() {
+    match arguments {
         ["keeper", state] => runtime.block_on(keeper(Path::new(state))),
         ["dispatch", state, name, server] => {
             runtime.block_on(dispatch(Path::new(state), name, server));
