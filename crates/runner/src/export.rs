@@ -13,7 +13,7 @@ use basalt_report::Results;
 use basalt_report::results::{CONSOLE_FILE, ConsoleResult, Gap, counted};
 
 use crate::directory::{RunDirectory, write_durably, write_whole};
-use crate::run::Leaves;
+use crate::resources::Leaves;
 use crate::session::chain;
 use crate::state::RunState;
 
