@@ -77,6 +77,24 @@ describe("logging in", () => {
   });
 });
 
+describe("what a browser is told", () => {
+  test("pages run nothing inline and nothing from elsewhere, and their files are kept", async () => {
+    const page = await fetch(`${lab.url}/login`);
+    const policy = page.headers.get("content-security-policy") ?? "";
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toContain("unsafe");
+    const html = await page.text();
+    expect(html).not.toMatch(/<script(?![^>]* src=)|\son[a-z]+=|style=/);
+    for (const address of [/href="(\/assets\/basalt-[^"]+)"/, /src="(\/assets\/main-[^"]+)"/].map((found) => found.exec(html)?.[1])) {
+      const file = await fetch(`${lab.url}${address}`);
+      expect(file.headers.get("cache-control")).toContain("immutable");
+      const again = await fetch(`${lab.url}${address}`, { headers: { "if-none-match": file.headers.get("etag") ?? "" } });
+      expect(again.status).toBe(304);
+    }
+    expect((await fetch(`${lab.url}/assets/nothing.js`)).status).toBe(404);
+  });
+});
+
 describe("a job", () => {
   test("is written and submitted on a page, runs before one's eyes, and shows what it measured", async () => {
     await look(async ({ page }) => {

@@ -13,7 +13,7 @@ use basalt_pages::job::{
 use basalt_pages::overview::Candidate;
 use serde::Deserialize;
 
-use super::lists::wants;
+use super::lists::{wants, without_place};
 use super::visit::{Instead, Visit, encode, page_of};
 use crate::UseCaseError;
 
@@ -109,7 +109,7 @@ impl Visit {
         Ok(Waiting {
             position: why.position.unwrap_or(1).into(),
             total: queue.waiting.max(1),
-            reason: why.sentence,
+            reason: without_place(&why.sentence).to_owned(),
             candidates: candidates.collect(),
         })
     }

@@ -161,8 +161,18 @@ fn queue_row(entry: QueueEntry) -> QueueRow {
         ),
         submitter: entry.submitter,
         submitted: entry.submitted_utc_us,
-        reason: entry.reason,
+        reason: without_place(&entry.reason).to_owned(),
         candidates: Vec::new(),
+    }
+}
+
+/// An explanation without the job's place in the queue, which stands beside it.
+pub(super) fn without_place(sentence: &str) -> &str {
+    match sentence.split_once(" in the queue") {
+        Some((place, rest)) if place.starts_with("job ") => {
+            rest.trim_start_matches([':', ',', ' '])
+        }
+        _ => sentence,
     }
 }
 
@@ -270,4 +280,22 @@ pub(super) async fn dispatchers(visit: Visit) -> Result<Response, Instead> {
         dispatchers: rows.collect(),
         chrome,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_said_once() {
+        assert_eq!(
+            without_place("job 3 is 1 of 8 in the queue: sim-1 is held by job 1"),
+            "sim-1 is held by job 1"
+        );
+        assert_eq!(
+            without_place("job 4 is 2 of 8 in the queue, behind 1 other for the same boards: x"),
+            "behind 1 other for the same boards: x"
+        );
+        assert_eq!(without_place("nothing fits"), "nothing fits");
+    }
 }
