@@ -8,7 +8,8 @@
 //!
 //! What is not done here: reading, waiting, deadlines.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -21,10 +22,19 @@ const MAX_UNSEARCHED: usize = 1024 * 1024;
 /// What is kept for [`Expect::last_lines`].
 const HISTORY: usize = 16 * 1024;
 
+/// Compiled patterns that are remembered: those of many board types.
+const MOST_COMPILED: usize = 512;
+
+/// Patterns by their text, and whether `^` and `$` match at lines. Every run waits for the same few;
+/// compiling one costs as much as looking through pages of console, and each that is compiled has
+/// tables of its own in memory.
+static COMPILED: LazyLock<Mutex<Compiled>> = LazyLock::new(Mutex::default);
+type Compiled = HashMap<(String, bool), Arc<Regex>>;
+
 /// A text to wait for.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    regex: Regex,
+    regex: Arc<Regex>,
     shown: String,
 }
 
@@ -43,7 +53,7 @@ impl Pattern {
     /// This very text. A newline in it matches any carriage returns before the newline.
     pub fn literal(text: &str) -> Result<Self, PatternError> {
         let escaped = regex::escape(text).replace('\n', "\r*\n");
-        let mut pattern = Self::compile(&escaped, false)?;
+        let mut pattern = Self::remembered(&escaped, false)?;
         pattern.shown = format!("{text:?}");
         Ok(pattern)
     }
@@ -51,42 +61,66 @@ impl Pattern {
     /// A regular expression; `.` matches newlines, `^` and `$` match at the ends of what is not
     /// consumed yet.
     pub fn regex(pattern: &str) -> Result<Self, PatternError> {
-        Self::compile(pattern, false)
+        Self::remembered(pattern, false)
+    }
+
+    /// As [`Pattern::regex`], for one that nobody will ask for again.
+    pub fn once(pattern: &str) -> Result<Self, PatternError> {
+        Ok(Self {
+            regex: Arc::new(compile(pattern, false)?),
+            shown: format!("/{pattern}/"),
+        })
     }
 
     /// A regular expression whose `^` and `$` match at lines, which end in `\n`, `\r\n` or `\r`.
     pub fn regex_lines(pattern: &str) -> Result<Self, PatternError> {
-        Self::compile(pattern, true)
+        Self::remembered(pattern, true)
     }
 
-    fn compile(pattern: &str, lines: bool) -> Result<Self, PatternError> {
-        let build = |unicode| {
-            RegexBuilder::new(pattern)
-                .dot_matches_new_line(true)
-                .multi_line(lines)
-                .crlf(lines)
-                .unicode(unicode)
-                .build()
+    fn remembered(pattern: &str, lines: bool) -> Result<Self, PatternError> {
+        let key = (pattern.to_owned(), lines);
+        // What is in it is whole, whatever panicked.
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let regex = match compiled.get(&key) {
+            Some(regex) => regex.clone(),
+            None => {
+                let regex = Arc::new(compile(pattern, lines)?);
+                if compiled.len() >= MOST_COMPILED {
+                    compiled.clear();
+                }
+                compiled.insert(key, regex.clone());
+                regex
+            }
         };
-        // Without Unicode `.` matches bytes that are not UTF-8. Patterns that need Unicode get it.
-        let regex = if pattern.is_ascii() {
-            build(false).or_else(|_| build(true))
-        } else {
-            build(true)
-        };
-        Ok(Self {
-            regex: regex.map_err(|source| PatternError {
-                pattern: pattern.to_owned(),
-                source,
-            })?,
-            shown: format!("/{pattern}/"),
-        })
+        let shown = format!("/{pattern}/");
+        Ok(Self { regex, shown })
     }
 
     /// The pattern for people: `"Hit any key"` or `/U-Boot 20../`.
     pub fn describe(&self) -> &str {
         &self.shown
     }
+}
+
+fn compile(pattern: &str, lines: bool) -> Result<Regex, PatternError> {
+    let build = |unicode| {
+        RegexBuilder::new(pattern)
+            .dot_matches_new_line(true)
+            .multi_line(lines)
+            .crlf(lines)
+            .unicode(unicode)
+            .build()
+    };
+    // Without Unicode `.` matches bytes that are not UTF-8. Patterns that need Unicode get it.
+    let regex = if pattern.is_ascii() {
+        build(false).or_else(|_| build(true))
+    } else {
+        build(true)
+    };
+    regex.map_err(|source| PatternError {
+        pattern: pattern.to_owned(),
+        source,
+    })
 }
 
 /// A text that came.

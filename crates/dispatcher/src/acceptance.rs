@@ -95,6 +95,9 @@ pub async fn accept(common: Arc<Common>, asked: Asked) -> Result<Taken, Refusal>
     if let Some(previous) = previous {
         hand_over(&common, &assignment, previous).await?;
     }
+    let locks = common.clone();
+    // Never closed: whoever waits gets his turn.
+    let _turn = locks.accepting.acquire().await;
     let work = move || make(&common, &assignment, &board, &relay);
     match tokio::task::spawn_blocking(work).await {
         Ok(made) => made,

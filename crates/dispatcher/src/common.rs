@@ -9,8 +9,12 @@ use basalt_console::session::Restart;
 use basalt_model::{BoardName, PowerState};
 use basalt_runner::Shared;
 use basalt_runner::host::HostState;
+use tokio::sync::Semaphore;
 
 use crate::config::Tempo;
+
+/// So many runs are made on disk at the same time.
+const ACCEPT_AT_ONCE: usize = 4;
 
 /// What tasks tell the actor beside their end.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub struct Common {
     pub keeper: Restart,
     /// How fast things go.
     pub tempo: Tempo,
+    /// Who may make a run on disk now: a hundred at once would wait for one disk, each with a thread.
+    pub accepting: Semaphore,
     cache: RwLock<Cache>,
 }
 
@@ -60,6 +66,7 @@ impl Common {
             clock: Clock::system(),
             keeper,
             tempo,
+            accepting: Semaphore::new(ACCEPT_AT_ONCE),
             cache: RwLock::new(cache),
         }
     }

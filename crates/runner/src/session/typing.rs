@@ -158,7 +158,7 @@ impl Session {
             Err(other) => return Err(other),
         }
         let mut typed_at = Instant::now();
-        let pattern = Pattern::regex(&format!("BASALT-RC-{marker}:([0-9]+):"))
+        let pattern = Pattern::once(&format!("BASALT-RC-{marker}:([0-9]+):"))
             .map_err(|error| Interruption::Broken(chain(&error)))?;
         let mut lost_since = None;
         let mut quiet = ANSWER_QUIET;
