@@ -26,6 +26,8 @@ use crate::protocol::{
 
 /// How long a client may take to say hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// Between two announcements of one console to one client.
+const ANNOUNCE_PAUSE: Duration = Duration::from_millis(1);
 /// How long a client may take to read its last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -291,7 +293,8 @@ fn add(registry: &Registry, consoles: &[KeptConsole]) -> Result<Answer, Refusal>
     }
 }
 
-/// Answers a watch and sends its events. Between two lines only the newest view counts.
+/// Answers a watch and sends its events. Between two lines only the newest view counts, and a board
+/// that talks all the time is announced once in a while, not with every few bytes.
 async fn push_events(
     id: u64,
     console: String,
@@ -332,6 +335,7 @@ async fn push_events(
                 return;
             }
         }
+        tokio::time::sleep(ANNOUNCE_PAUSE).await;
     }
 }
 
