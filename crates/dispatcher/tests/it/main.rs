@@ -5,6 +5,7 @@ mod assignments;
 mod cost;
 mod desk;
 mod kills;
+mod labs;
 mod process;
 mod separation;
 mod site;
