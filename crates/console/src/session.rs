@@ -336,6 +336,21 @@ impl BoardConsole {
         })
     }
 
+    /// Asks the keeper for a sign of life, again and again for as long as `patience`; how long it took
+    /// to answer. A keeper that is gone is not waited for: that shows by itself.
+    pub async fn ask_keeper(&mut self, patience: Duration) -> Duration {
+        let begun = Instant::now();
+        if let Line::Up(connected) = &self.line {
+            while begun.elapsed() < patience {
+                match connected.client.status().await {
+                    Err(RequestError::Timeout(_)) => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
+        }
+        begun.elapsed()
+    }
+
     fn read(&mut self, announced: u64) -> Result<Option<Event>, SessionError> {
         let read = match &self.line {
             Line::Up(_) => self.reader.next_announced(announced),

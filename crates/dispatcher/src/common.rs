@@ -57,12 +57,12 @@ pub struct Common {
 }
 
 impl Common {
-    /// Opens what lies in the state directory.
+    /// Opens what lies in the state directory. Must be called within a tokio runtime.
     pub fn new(state: &Path, host: HostState, cache: Cache, keeper: Restart, tempo: Tempo) -> Self {
         Self {
             state: state.to_owned(),
             host,
-            shared: Shared::new(),
+            shared: Shared::start(),
             clock: Clock::system(),
             keeper,
             tempo,

@@ -28,11 +28,9 @@ const INTERRUPTIONS: usize = 5;
 /// What a failure is where bytes of the console were lost before it: what was awaited was perhaps
 /// among them.
 fn unseen(mut failure: Failure) -> Failure {
-    // A boot loader whose question was lost goes on by itself, to whatever kernel it finds.
-    let perhaps = ["kernel-hang", "board-silent", "another-kernel"];
-    if perhaps.contains(&failure.code.as_str()) || failure.code.ends_with("timeout") {
+    if may_be_unseen(&failure) {
         failure.message = format!(
-            "bytes of the console were lost, perhaps what was awaited among them ({})",
+            "bytes of the console were lost or came late, perhaps what was awaited among them ({})",
             failure.message
         );
         failure.code = UNSEEN.to_owned();
@@ -40,6 +38,13 @@ fn unseen(mut failure: Failure) -> Failure {
         failure.part = Some(Part::Console);
     }
     failure
+}
+
+/// Whether a failure is that something did not come.
+fn may_be_unseen(failure: &Failure) -> bool {
+    // A boot loader whose question was lost goes on by itself, to whatever kernel it finds.
+    let perhaps = ["kernel-hang", "board-silent", "another-kernel"];
+    perhaps.contains(&failure.code.as_str()) || failure.code.ends_with("timeout")
 }
 
 /// Whether a block has something that runs on the board.
@@ -190,11 +195,19 @@ impl Run {
         act: impl AsyncFnOnce(&mut Self, Instant) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let gaps = self.session.gaps();
+        let standstills = self.shared.standstills();
         self.action(place, async |run, deadline| {
-            match act(run, deadline).await {
-                Err(failure) if run.session.gaps() != gaps => Err(unseen(failure)),
-                result => result,
-            }
+            let failure = match act(run, deadline).await {
+                Err(failure) if may_be_unseen(&failure) => failure,
+                result => return result,
+            };
+            // Time that passed while nobody could look is not the board's.
+            run.session.wake_keeper().await;
+            let blind = run.session.gaps() != gaps || run.shared.standstills() != standstills;
+            Err(match blind {
+                true => unseen(failure),
+                false => failure,
+            })
         })
         .await
     }

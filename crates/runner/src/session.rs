@@ -46,6 +46,12 @@ pub const KEEPER_LOST: &str = "keeper-lost";
 /// The code of another such failure: what was awaited did not come, and bytes were lost meanwhile.
 pub const UNSEEN: &str = "unseen-timeout";
 
+/// How long a keeper that does not answer is waited for.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A keeper that takes longer to answer stood still.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 /// How many bytes an expression may reach back; LAVA's is twice its spawn_maxread.
 const EXPECT_WINDOW: usize = 2 * 8184;
 
@@ -411,6 +417,15 @@ impl Session {
     /// Whether nothing at all was heard yet, by this start of the runner as the first.
     pub fn is_untouched(&self) -> bool {
         !self.heard_anything && self.gaps == 0 && self.recorder.state().resumes == 0
+    }
+
+    /// Makes sure that the keeper is awake before a silence is blamed on the board. One that stood
+    /// still is waited for; what it has then is looked at, and counts as a gap.
+    pub async fn wake_keeper(&mut self) {
+        if self.console.ask_keeper(KEEPER_PATIENCE).await >= STANDSTILL {
+            self.gaps += 1;
+            self.catch_up_quietly().await;
+        }
     }
 
     /// How often a console keeper went away.

@@ -4,40 +4,76 @@
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use basalt_lab::profile::Relay;
 use basalt_model::{RelayName, Sha256};
 use basalt_netboot::nfs::NfsServer;
 use basalt_netboot::tftp::TftpServer;
 use basalt_power::RelayHandle;
+use tokio::time::Instant;
 
 /// Kernels whose identity is remembered; more than a lab tests in a day.
 const MOST_KERNELS: usize = 4096;
 
+/// How often the process looks at the clock.
+const LOOK: Duration = Duration::from_millis(500);
+/// A look that comes later than this comes after a standstill.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 /// Shared by the runs of one process; clones are the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Shared {
     inner: Arc<Mutex<Inner>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     tftp: HashMap<SocketAddrV4, Arc<TftpServer>>,
     nfs: HashMap<SocketAddrV4, Arc<NfsServer>>,
     relays: HashMap<RelayName, (Relay, RelayHandle)>,
     kernels: HashMap<Sha256, Option<String>>,
+    /// How often this process stood still, and when it looked last.
+    standstills: u64,
+    looked: Instant,
+}
+
+impl Inner {
+    /// Looks at the clock: a look that comes late comes after a standstill.
+    fn look(&mut self) -> u64 {
+        let now = Instant::now();
+        if now.duration_since(self.looked) >= LOOK + STANDSTILL {
+            self.standstills += 1;
+        }
+        self.looked = now;
+        self.standstills
+    }
 }
 
 impl Shared {
-    /// Nothing is bound or asked before it is needed.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nothing is bound or asked before it is needed. Must be called within a tokio runtime.
+    pub fn start() -> Self {
+        let inner = Arc::new(Mutex::new(Inner {
+            tftp: HashMap::new(),
+            nfs: HashMap::new(),
+            relays: HashMap::new(),
+            kernels: HashMap::new(),
+            standstills: 0,
+            looked: Instant::now(),
+        }));
+        tokio::spawn(look_often(Arc::downgrade(&inner)));
+        Self { inner }
+    }
+
+    /// How often this process stood still: stopped by a signal, starved, or asleep with its host.
+    /// Deadlines that passed meanwhile say nothing of a board.
+    pub(crate) fn standstills(&self) -> u64 {
+        self.inner().look()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Whatever panicked under it left whole entries.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// The TFTP server of an address, bound at the first call and kept: a port that is given back
@@ -89,5 +125,21 @@ impl Shared {
             inner.kernels.clear();
         }
         inner.kernels.insert(sha256, identity);
+    }
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    // Whatever panicked under it left whole entries.
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks at the clock until nobody needs it any more.
+async fn look_often(inner: Weak<Mutex<Inner>>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(inner) = inner.upgrade() else {
+            return;
+        };
+        lock(&inner).look();
     }
 }

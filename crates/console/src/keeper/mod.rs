@@ -13,6 +13,7 @@ mod owner;
 mod recorder;
 mod registry;
 mod source;
+mod standstill;
 mod typing;
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
@@ -134,6 +135,9 @@ pub async fn serve(
         "console keeper listens"
     );
 
+    // Ends with this function.
+    let mut watching = JoinSet::new();
+    watching.spawn(standstill::watch(Arc::clone(&registry)));
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     let mut idle_since = Instant::now();

@@ -50,6 +50,13 @@ pub(super) enum Command {
     Sync(oneshot::Sender<Result<u64, Refusal>>),
     /// Use another source from now on, unless it is the same.
     Reopen(ConsoleSource),
+    /// What came since then was read late or not at all.
+    Gap {
+        /// Since when.
+        from: UtcMicros,
+        /// Why.
+        reason: String,
+    },
     /// End; the task is over when everything is durable.
     Stop,
 }
@@ -171,6 +178,12 @@ impl Owner {
                 Happening::Command(Some(Command::Type(job))) => self.enqueue(job),
                 Happening::Command(Some(Command::Sync(answer))) => self.sync(answer),
                 Happening::Command(Some(Command::Reopen(source))) => self.change(source),
+                Happening::Command(Some(Command::Gap { from, reason })) => {
+                    // A way that was closed has a record of its own.
+                    if matches!(self.link, Link::Open { .. }) {
+                        self.recorder.record_gap(from, reason);
+                    }
+                }
                 Happening::Command(Some(Command::Stop) | None) => {
                     self.stop().await;
                     return;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use basalt_clock::Clock;
 use basalt_lab::profile::ConsoleSource;
+use basalt_model::UtcMicros;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -264,6 +265,18 @@ impl Registry {
         let entries = self.entries();
         let entry = entries.get(console).ok_or_else(|| no_console(console))?;
         Ok(entry.commands.clone())
+    }
+
+    pub(super) fn all_commands(&self) -> Vec<mpsc::Sender<Command>> {
+        let entries = self.entries();
+        entries
+            .values()
+            .map(|entry| entry.commands.clone())
+            .collect()
+    }
+
+    pub(super) fn now(&self) -> UtcMicros {
+        self.clock.now().utc
     }
 
     pub(super) fn view(&self, console: &str) -> Result<watch::Receiver<ConsoleView>, Refusal> {

@@ -9,5 +9,6 @@ mod labs;
 mod process;
 mod separation;
 mod site;
+mod standstills;
 mod stops;
 mod telling;

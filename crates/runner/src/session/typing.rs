@@ -39,11 +39,26 @@ impl Session {
         let limit =
             CONSOLE_GRACE + (self.character_delay + CHARACTER_TIME).saturating_mul(characters);
         match tokio::time::timeout(limit, self.type_when_open(text)).await {
+            Ok(Err(Interruption::ConsoleGone(why))) => self.gone_or_asleep(why).await,
             Ok(typed) => typed,
-            Err(_) => Err(Interruption::ConsoleGone(format!(
-                "it did not take {characters} characters within {} s",
-                limit.as_secs()
-            ))),
+            Err(_) => {
+                let why = format!(
+                    "it did not take {characters} characters within {} s",
+                    limit.as_secs()
+                );
+                self.gone_or_asleep(why).await
+            }
+        }
+    }
+
+    /// What could not be typed was not, or nobody knows how much of it was, because the keeper stood
+    /// still.
+    async fn gone_or_asleep(&mut self, why: String) -> Result<(), Interruption> {
+        let gaps = self.gaps;
+        self.wake_keeper().await;
+        match self.gaps == gaps {
+            true => Err(Interruption::ConsoleGone(why)),
+            false => Err(Interruption::KeeperLost),
         }
     }
 

@@ -253,7 +253,7 @@ async fn drive(
         lock,
         epoch: None,
         cache,
-        shared: Shared::new(),
+        shared: Shared::start(),
         watcher: Watcher::Live(live),
         leaves: Leaves::Everything,
         ending: ending.clone(),

@@ -33,6 +33,10 @@ impl Dispatcher {
         Self { child }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -58,8 +62,14 @@ impl Drop for Dispatcher {
     }
 }
 
+/// The keeper's process.
+pub fn keeper_pid(site: &Site) -> u32 {
+    let pid = std::fs::read_to_string(site.state().join("keeper.pid")).unwrap();
+    pid.trim().parse().unwrap()
+}
+
 /// Sends a signal to a process that a test has started.
-fn signal(pid: u32, which: Signal) {
+pub fn signal(pid: u32, which: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, which).unwrap();
 }

@@ -18,7 +18,7 @@ use basalt_yaml::Diagnostics;
 use sha2::Digest;
 use tempfile::TempDir;
 
-pub use host::{Dispatcher, end_keeper};
+pub use host::{Dispatcher, end_keeper, keeper_pid, signal};
 pub use rack::Rack;
 
 /// No wait in these tests is longer; what is healthy takes a few seconds.
