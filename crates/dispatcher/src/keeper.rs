@@ -13,6 +13,9 @@ use crate::common::{Common, Notice};
 
 /// Between two looks for a keeper that was started or went away.
 const MEET_PAUSE: Duration = Duration::from_millis(100);
+/// How long a keeper may take to make everything durable and go, and how often that is looked at.
+const END_LIMIT: Duration = Duration::from_secs(10);
+const END_PAUSE: Duration = Duration::from_millis(10);
 /// A keeper is not started more often than this.
 const START_EVERY: Duration = Duration::from_secs(2);
 
@@ -54,16 +57,36 @@ pub async fn keep(
     }
 }
 
-/// Ends the keeper, with the lab that it was there for. One that is not there has ended already.
+/// Ends the keeper, with the lab that it was there for, and waits until it is gone. One that is not
+/// there has ended already.
 pub async fn end(common: &Common) {
-    let ended = match KeeperClient::connect(&common.state, "dispatcher").await {
-        Ok(client) => client.shutdown().await,
-        Err(ConnectError::Connect { .. }) => Ok(()),
-        Err(ConnectError::Hello { source, .. }) => Err(source),
+    let client = match KeeperClient::connect(&common.state, "dispatcher").await {
+        Ok(client) => client,
+        Err(ConnectError::Connect { .. }) => return,
+        Err(error) => return tracing::warn!(%error, "the console keeper does not end"),
     };
-    if let Err(error) = ended {
-        tracing::warn!(%error, "the console keeper does not end");
+    if let Err(error) = client.shutdown().await {
+        return tracing::warn!(%error, "the console keeper does not end");
     }
+    let until = tokio::time::Instant::now() + END_LIMIT;
+    while lives(client.pid()) {
+        if tokio::time::Instant::now() >= until {
+            return tracing::warn!(
+                keeper.pid = client.pid(),
+                "the console keeper takes long to end"
+            );
+        }
+        tokio::time::sleep(END_PAUSE).await;
+    }
+}
+
+/// Whether a process is more than the entry of one that nobody has asked about yet (proc(5)).
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !"ZX".contains(state))
 }
 
 /// Connects to a keeper, starting one where none answers, for as long as it takes: without a keeper

@@ -73,7 +73,8 @@ pub async fn run(
     ));
     let (notifier, notices) = mpsc::channel(NOTICES);
     let consoles = watch::Sender::new(Vec::new());
-    let keeping = tokio::spawn(keeper::keep(
+    let mut keeping = JoinSet::new();
+    keeping.spawn(keeper::keep(
         common.clone(),
         consoles.subscribe(),
         notifier.clone(),
@@ -96,6 +97,7 @@ pub async fn run(
         facts: Facts::default(),
         consoles,
         files,
+        keeping,
         stopping: None,
         said_away: false,
     };
@@ -104,9 +106,7 @@ pub async fn run(
     for found in found {
         actor.resume(found);
     }
-    let ended = actor.live(stop, notices).await;
-    keeping.abort();
-    Ok(ended)
+    Ok(actor.live(stop, notices).await)
 }
 
 /// What a dispatcher knows and does.
@@ -127,6 +127,8 @@ struct Actor {
     facts: Facts,
     consoles: watch::Sender<Vec<KeptConsole>>,
     files: Vec<FileClient>,
+    /// Has the consoles captured; ends with this.
+    keeping: JoinSet<()>,
     stopping: Option<stopping::Stopping>,
     /// That the server is away was said.
     said_away: bool,

@@ -70,6 +70,8 @@ impl Actor {
         drop(connection);
         self.accepting.shutdown().await;
         self.performing.shutdown().await;
+        // It would start the next one.
+        self.keeping.shutdown().await;
         if mode == StopMode::End {
             keeper::end(&self.common).await;
         }
