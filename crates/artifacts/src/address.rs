@@ -68,11 +68,7 @@ impl HostRules<'_> {
     ///
     /// # Errors
     /// Why it is not connected to.
-    pub async fn resolve(
-        &self,
-        url: &Url,
-        bound: Duration,
-    ) -> Result<Vec<SocketAddr>, Rejected> {
+    pub async fn resolve(&self, url: &Url, bound: Duration) -> Result<Vec<SocketAddr>, Rejected> {
         let Some(host) = url.host_str() else {
             return Err(Rejected::Unresolved {
                 reason: "the URL names no host".to_owned(),
