@@ -424,8 +424,10 @@ impl Session {
     pub async fn wake_keeper(&mut self) {
         if self.console.ask_keeper(KEEPER_PATIENCE).await >= STANDSTILL {
             self.gaps += 1;
-            self.catch_up_quietly().await;
         }
+        // A gap that the keeper has just noticed is on record before it answers this.
+        let _ = self.console.sync().await;
+        self.catch_up_quietly().await;
     }
 
     /// How often a console keeper went away.

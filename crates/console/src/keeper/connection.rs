@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::owner::{self, Command};
 use super::registry::{AddError, ConnectionId, Registry};
+use super::standstill;
 use crate::lines::LineReader;
 use crate::protocol::{
     Answer, ConsoleView, KeptConsole, MAX_LINE, MAX_WRITE, Message, Operation, Refusal, Request,
@@ -171,9 +172,12 @@ impl Client {
         Some(match op {
             // Answered before.
             Operation::Hello { .. } => Ok(Answer::Done),
-            Operation::Status => Ok(Answer::Status {
-                status: registry.status(),
-            }),
+            Operation::Status => {
+                standstill::look(registry).await;
+                Ok(Answer::Status {
+                    status: registry.status(),
+                })
+            }
             Operation::Claim { console, writer } => registry
                 .claim(self.connection, &console, writer)
                 .map(|()| Answer::Done),

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::owner::{Command, Owner};
 use super::recorder::Counters;
+use super::standstill::LastLook;
 use crate::layout::{self, ConsoleNameError};
 use crate::protocol::{ConsoleStatus, ConsoleView, KeptConsole, Refusal, Status};
 use crate::segment::{OpenError, SegmentWriter};
@@ -65,6 +66,7 @@ pub(super) struct Registry {
     clients: AtomicUsize,
     next_connection: AtomicU64,
     entries: Mutex<BTreeMap<String, Entry>>,
+    last_look: Mutex<LastLook>,
     /// The keeper's lock, until it ends. Owners hold it too.
     lock: Mutex<Option<Arc<File>>>,
 }
@@ -76,10 +78,12 @@ impl Registry {
         lock: File,
         shutdown: CancellationToken,
     ) -> Self {
+        let clock = Clock::system();
         Self {
+            last_look: Mutex::new(LastLook::new(clock.now().utc)),
             state_dir,
             segment_bytes,
-            clock: Clock::system(),
+            clock,
             shutdown,
             farewell: CancellationToken::new(),
             clients: AtomicUsize::new(0),
@@ -275,8 +279,13 @@ impl Registry {
             .collect()
     }
 
-    pub(super) fn now(&self) -> UtcMicros {
-        self.clock.now().utc
+    /// Since when and for how long the keeper stood still, if it did since the last look.
+    pub(super) fn look(&self) -> Option<(UtcMicros, Duration)> {
+        let mut last = self
+            .last_look
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.again(self.clock.now().utc)
     }
 
     pub(super) fn view(&self, console: &str) -> Result<watch::Receiver<ConsoleView>, Refusal> {

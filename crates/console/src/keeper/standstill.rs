@@ -16,26 +16,45 @@ const LOOK: Duration = Duration::from_millis(500);
 /// second or two.
 const STANDSTILL: Duration = Duration::from_secs(2);
 
-/// Tells all consoles of standstills, for as long as this runs.
-pub(super) async fn watch(registry: Arc<Registry>) {
-    let mut before = Instant::now();
-    let mut before_utc = registry.now();
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let stood = before.elapsed().saturating_sub(LOOK);
-        if stood >= STANDSTILL {
-            tracing::warn!(
-                stood_still_ms = stood.as_millis() as u64,
-                "the console keeper stood still"
-            );
-            tell(&registry, before_utc, stood).await;
-        }
-        before = Instant::now();
-        before_utc = registry.now();
+/// The last look at the clock.
+#[derive(Debug)]
+pub(super) struct LastLook {
+    at: Instant,
+    utc: UtcMicros,
+}
+
+impl LastLook {
+    pub(super) fn new(utc: UtcMicros) -> Self {
+        let at = Instant::now();
+        Self { at, utc }
+    }
+
+    /// Looks again: since when and for how long the keeper stood still, if it did.
+    pub(super) fn again(&mut self, utc: UtcMicros) -> Option<(UtcMicros, Duration)> {
+        let before = std::mem::replace(self, Self::new(utc));
+        let stood = before.at.elapsed().saturating_sub(LOOK);
+        (stood >= STANDSTILL).then_some((before.utc, stood))
     }
 }
 
-async fn tell(registry: &Registry, from: UtcMicros, stood: Duration) {
+/// Looks often, for as long as this runs.
+pub(super) async fn watch(registry: Arc<Registry>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        look(&registry).await;
+    }
+}
+
+/// Looks at the clock, and tells all consoles of a standstill. Who asks how the keeper is makes it
+/// look first, so that the answer never comes before the gap.
+pub(super) async fn look(registry: &Registry) {
+    let Some((from, stood)) = registry.look() else {
+        return;
+    };
+    tracing::warn!(
+        stood_still_ms = stood.as_millis() as u64,
+        "the console keeper stood still"
+    );
     let reason = format!(
         "the keeper stood still for {:.1} s; what came meanwhile was read late or is lost",
         stood.as_secs_f64()

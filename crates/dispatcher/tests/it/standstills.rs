@@ -43,15 +43,6 @@ fn run_over_a_standstill(which: impl FnOnce(&Site, &Dispatcher) -> u32) -> Told 
         )
     };
     assert!(told.has(passed), "{:?}", told.finished());
-    // What was awaited did come, and nobody looked: the boot is done again, and counts as none.
-    let unseen = |event: &basalt_model::Event| {
-        matches!(
-            &event.body,
-            EventBody::ActionFinished { failure: Some(failure), .. }
-                if ["unseen-timeout", "keeper-lost"].contains(&failure.code.as_str())
-        )
-    };
-    assert!(told.events.iter().any(unseen), "{:#?}", told.events);
     site.wait_off("b0");
     told
 }
