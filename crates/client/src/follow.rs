@@ -87,6 +87,12 @@ impl Follower {
                 parser
                     .feed(&bytes, &mut events)
                     .map_err(|error| ClientError::Settings(error.to_string()))?;
+                // Of blocks with events the id is taken over when the event is.
+                if events.is_empty()
+                    && let Some(id) = parser.complete_id()
+                {
+                    self.last_id = Some(id.clone());
+                }
                 self.ready.extend(events);
             }
             Some(Err(error)) => {
@@ -137,10 +143,18 @@ impl LogStream {
 pub struct FeedStream(Follower);
 
 impl FeedStream {
-    /// The next event.
-    pub async fn next(&mut self) -> Result<FeedEvent, ClientError> {
-        let event = self.0.next().await?;
-        parsed(&self.0.client, &event)
+    /// The next event; `None` where the server cannot say what was missed (its history is shorter,
+    /// or it is another lab's): whoever follows asks for what he needs anew.
+    pub async fn next(&mut self) -> Result<Option<FeedEvent>, ClientError> {
+        loop {
+            let event = self.0.next().await?;
+            match event.event.as_str() {
+                "message" => return parsed(&self.0.client, &event).map(Some),
+                "reset" => return Ok(None),
+                // Later servers may say more.
+                _ => {}
+            }
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Parser {
     data: String,
     has_data: bool,
     id: Option<String>,
+    complete_id: Option<String>,
 }
 
 impl Parser {
@@ -45,10 +46,17 @@ impl Parser {
         Ok(())
     }
 
+    /// The id of the last block that came whole, with or without data: where to go on after a cut.
+    /// A block without data only says where the stream stands.
+    pub fn complete_id(&self) -> Option<&String> {
+        self.complete_id.as_ref()
+    }
+
     fn line(&mut self, line: &[u8], events: &mut Vec<ServerEvent>) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\n').trim_end_matches('\r');
         if line.is_empty() {
+            self.complete_id.clone_from(&self.id);
             if self.has_data {
                 let event = std::mem::take(&mut self.event);
                 events.push(ServerEvent {
@@ -115,6 +123,17 @@ mod tests {
         for cut in 0..text.len() {
             assert_eq!(parsed(&[&text[..cut], &text[cut..]]), whole, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn an_id_counts_once_its_block_is_whole_even_without_data() {
+        let mut parser = Parser::default();
+        let mut events = Vec::new();
+        parser.feed(b"id: 7\n\nid: 8\n", &mut events).unwrap();
+        assert_eq!(parser.complete_id().map(String::as_str), Some("7"));
+        parser.feed(b"data: x\n\n", &mut events).unwrap();
+        assert_eq!(parser.complete_id().map(String::as_str), Some("8"));
+        assert_eq!(events.len(), 1);
     }
 
     #[test]

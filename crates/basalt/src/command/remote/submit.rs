@@ -47,8 +47,8 @@ pub async fn submit(arguments: &SubmitArguments, terminal: Terminal) -> anyhow::
     let finished = if arguments.follow {
         follow(&client, submitted.id, json, &terminal).await?
     } else {
-        let quiet = json.then_some(()).is_none().then_some(&terminal);
-        Watch::new(&client, submitted.id).end(quiet).await?
+        let teller = (!json).then_some(&terminal);
+        Watch::new(&client, submitted.id).end(teller).await?
     };
     ended(&client, &finished, json, terminal).await
 }
