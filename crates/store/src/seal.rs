@@ -25,9 +25,9 @@ const ENDED_AGE_US: i64 = 60_000_000;
 const RUNS: u32 = 64;
 /// How many bytes of tails are sealed in one call, before compression; the last run may exceed it
 /// by its own part.
-const CALL_BYTES: usize = 16 * 1024 * 1024;
-/// How many bytes of one run are sealed in one call.
-const RUN_BYTES: usize = 8 * 1024 * 1024;
+const CALL_BYTES: usize = 4 * 1024 * 1024;
+/// How many bytes of one run are sealed in one call: all of them are in memory then.
+const RUN_BYTES: usize = 2 * 1024 * 1024;
 /// How many batches are read at once.
 const BATCHES: u32 = 64;
 

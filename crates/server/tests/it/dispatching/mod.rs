@@ -7,6 +7,7 @@ mod database;
 mod disk;
 mod fencing;
 mod greeting;
+mod large_log;
 mod runs;
 mod script;
 mod site;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use basalt_api::{ApplyLab, Job, LabFile};
 use basalt_model::{BoardName, JobId, Role, RunId, UserName};
-use basalt_server::{Actor, App, Limits, RunningServer, Server, ServerConfig, StopMode};
+use basalt_server::{
+    Actor, App, Limits, RunningServer, Server, ServerConfig, StopMode, TcpEntrance,
+};
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::time::{self, Instant};
@@ -21,6 +23,8 @@ pub struct Site {
     pub limits: Limits,
     /// SQLite without it.
     pub database: Option<String>,
+    /// It listens over TCP too.
+    pub tcp: bool,
 }
 
 /// A server that runs.
@@ -28,6 +32,8 @@ pub struct Process {
     server: Option<RunningServer>,
     runtime: Option<Runtime>,
     pub app: App,
+    /// Where it listens over TCP, if it does.
+    pub url: String,
 }
 
 impl Site {
@@ -36,6 +42,7 @@ impl Site {
             directory: tempfile::tempdir().unwrap(),
             limits: Limits::default(),
             database: None,
+            tcp: false,
         }
     }
 
@@ -53,7 +60,7 @@ impl Site {
         ServerConfig {
             state: self.state(),
             database: self.database.clone(),
-            tcp: Vec::new(),
+            tcp: self.tcp.then(entrance).into_iter().collect(),
             unix: Some(UnixListener::bind(socket).unwrap()),
             lab: lab_files(),
             limits: self.limits,
@@ -75,12 +82,17 @@ impl Site {
         let entered = runtime.enter();
         let config = self.config();
         drop(entered);
+        let address = config
+            .tcp
+            .first()
+            .map(|tcp| tcp.listener.local_addr().unwrap());
         let started = runtime.spawn(Server::start(config)).await.unwrap();
         let server = started.unwrap();
         Process {
             app: server.app().clone(),
             server: Some(server),
             runtime: Some(runtime),
+            url: address.map_or_else(String::new, |address| format!("http://{address}")),
         }
     }
 
@@ -89,6 +101,16 @@ impl Site {
         let bytes = std::fs::read(self.state().join("dispatcher-token.json")).unwrap();
         let token: basalt_api::DispatcherToken = serde_json::from_slice(&bytes).unwrap();
         token.token
+    }
+}
+
+/// A port of this host that nobody has.
+fn entrance() -> TcpEntrance {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    TcpEntrance {
+        listener: tokio::net::TcpListener::from_std(listener).unwrap(),
+        tls: None,
     }
 }
 
