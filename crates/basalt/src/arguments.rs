@@ -19,6 +19,9 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Green.on_default());
 
+/// Over the options that every verb has, so that they do not stand among its own.
+const EVERYWHERE: &str = "Options of every verb";
+
 /// Runs realtime Linux jobs on boards: switches their power, talks to their consoles, boots their
 /// kernels over the network, measures their latencies and keeps every byte and number.
 #[derive(Debug, Parser)]
@@ -37,8 +40,14 @@ A first time through:
   basalt check job.yaml                            is the job right?
   basalt run job.yaml --lab lab/ --board qemu-1    run it
 
-Exit codes: 0 done; 1 done, and the answer is no; 64 command line, job or lab refused; 74 the
-host does not let it; 75 somebody else has the board. `basalt run` has more: see its --help.
+A lab for many:
+  basalt serve --lab lab/                          server, pages, queue, boards of this host
+  basalt submit job.yaml --follow                  queue it, see its log, leave with its outcome
+  basalt why 17                                    what does it wait for?
+
+Exit codes: 0 done; 1 done, and the answer is no; 64 command line, job or lab refused; 69 the server
+cannot be reached; 74 the host does not let it; 75 somebody else has the board. `basalt run` and
+`basalt submit` have more: see their --help.
 
 Environment: BASALT_LAB and BASALT_STATE stand for --lab and --state; NO_COLOR turns colours off;
 RUST_LOG (as `debug` or `basalt_console=debug`) says more on standard error."
@@ -51,11 +60,18 @@ pub struct Arguments {
         global = true,
         value_name = "DIR",
         env = "BASALT_STATE",
-        hide_env = true
+        hide_env = true,
+        help_heading = EVERYWHERE
     )]
     pub state: Option<PathBuf>,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = EVERYWHERE
+    )]
     pub color: ColorChoice,
     #[command(subcommand)]
     pub verb: Verb,
@@ -395,6 +411,15 @@ pub struct CompletionsArguments {
     pub shell: clap_complete::Shell,
 }
 
+/// A job's number, also as pages and people write it: `#17`.
+fn job_number(text: &str) -> Result<i64, String> {
+    let number = text.strip_prefix('#').unwrap_or(text).parse();
+    number
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "a job has a whole number; `basalt jobs` shows them".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     basalt_yaml::parse_duration(text).map_err(|error| error.to_string())
 }
@@ -407,6 +432,48 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_is_taken() {
+        fn collect(command: &clap::Command, lines: &mut Vec<String>) {
+            let help = command.get_after_help().map(ToString::to_string);
+            for line in help.unwrap_or_default().lines() {
+                if let Some(example) = line.strip_prefix("  basalt ") {
+                    lines.push(example.to_owned());
+                }
+            }
+            for inner in command.get_subcommands() {
+                collect(inner, lines);
+            }
+        }
+        let mut lines = Vec::new();
+        collect(&Arguments::command(), &mut lines);
+        assert!(lines.len() > 30, "{lines:?}");
+        for line in lines {
+            // A remark stands apart; what the shell does with files is its own.
+            let command = line.split("   ").next().unwrap();
+            let command = command.split(['<', '>', '|']).next().unwrap();
+            let mut words = vec!["basalt".to_owned()];
+            for (index, part) in command.split(['"', '\'']).enumerate() {
+                match index % 2 {
+                    0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                    _ => words.push(part.to_owned()),
+                }
+            }
+            if let Err(error) = Arguments::try_parse_from(&words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_is_named_by_its_number() {
+        assert_eq!(job_number("17"), Ok(17));
+        assert_eq!(job_number("#17"), Ok(17));
+        for wrong in ["", "0", "-3", "abc", "1.5"] {
+            assert!(job_number(wrong).unwrap_err().contains("basalt jobs"));
+        }
     }
 
     #[test]

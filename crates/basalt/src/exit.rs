@@ -28,6 +28,11 @@ impl Exit {
     /// Somebody else has the board (`EX_TEMPFAIL`).
     pub const HELD: Self = Self(75);
 
+    /// Left because of a signal, with everything in order.
+    pub fn left(number: i32) -> Self {
+        Self(u8::try_from(Self::signal(number)).unwrap_or(u8::MAX))
+    }
+
     /// Ended at once by a signal: what shells say of a program that a signal killed.
     pub fn signal(number: i32) -> i32 {
         128 + number

@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::ClientError;
+use crate::error::{Cause, ClientError};
 use crate::settings::Settings;
 
 /// How long connecting may take.
@@ -30,6 +30,18 @@ pub struct Client {
 impl Client {
     /// A client for these settings; asks nothing yet.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        let address = reqwest::Url::parse(&settings.server).ok();
+        if !address.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            return Err(refused(format!(
+                "{:?} is no server's address; write it as http://127.0.0.1:7270",
+                settings.server
+            )));
+        }
+        if header::HeaderValue::from_str(&settings.token).is_err() {
+            return Err(refused(
+                "what was given as the token is none: a token is one line without spaces".into(),
+            ));
+        }
         // Another part of this process may have chosen the provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder();
@@ -147,14 +159,14 @@ impl Client {
     pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable {
             server: self.server.clone(),
-            source: source.without_url(),
+            source: Cause::of(source),
         }
     }
 
     pub(crate) fn broken_off(&self, source: reqwest::Error) -> ClientError {
         ClientError::BrokenOff {
             server: self.server.clone(),
-            source: source.without_url(),
+            source: Cause::of(source),
         }
     }
 

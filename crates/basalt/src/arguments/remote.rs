@@ -3,7 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
+
+/// One of the words of a set, so that help, completions and refusals name them all.
+macro_rules! words {
+    ($words:ty) => {
+        PossibleValuesParser::new(<$words>::ALL.iter().map(|word| word.as_str()))
+            .try_map(|word| word.parse::<$words>())
+    };
+}
 
 /// Which server.
 #[derive(Clone, Debug, Args)]
@@ -62,7 +71,7 @@ Examples:
   basalt submit realtime.yaml --wait --json     for CI: waits, then prints the job
 
 Exit codes: 0 submitted; 64 refused; 69 the server cannot be reached. With --follow or --wait:
-0 pass, 1 fail, 2 invalid, 3 incomplete, 4 canceled.")]
+0 pass, 1 fail, 2 invalid, 3 incomplete, 4 canceled, 130 left by Ctrl-C; the job goes on.")]
 pub struct SubmitArguments {
     /// The job's file; `-` for standard input
     #[arg(value_name = "JOB")]
@@ -88,7 +97,7 @@ pub struct SubmitArguments {
 #[command(after_help = "\
 Examples:
   basalt jobs
-  basalt jobs --state running --board qemu-1
+  basalt jobs --in-state running --board qemu-1
   basalt jobs --mine --outcome fail --limit 100 --json
 
 Exit codes: 0 listed, 64 refused, 69 the server cannot be reached.")]
@@ -96,9 +105,9 @@ pub struct JobsArguments {
     /// Only those in these states, joined by commas: queued, active, or submitted, scheduling,
     /// scheduled, running, canceling, finished
     #[arg(long, value_name = "STATE")]
-    pub state: Option<String>,
-    /// Only those that came to this: pass, fail, invalid, incomplete, canceled
-    #[arg(long, value_name = "OUTCOME")]
+    pub in_state: Option<String>,
+    /// Only those that came to this
+    #[arg(long, value_name = "OUTCOME", value_parser = words!(basalt_model::Outcome))]
     pub outcome: Option<basalt_model::Outcome>,
     /// Only those that ran on this board
     #[arg(long, value_name = "NAME")]
@@ -110,7 +119,12 @@ pub struct JobsArguments {
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
     /// How many at most, the newest first
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub limit: u32,
     #[command(flatten)]
     pub server: ServerArgument,
@@ -126,7 +140,7 @@ Exit codes: 0 shown (whatever the outcome), 64 there is no such job, 69 the serv
 reached.")]
 pub struct JobArguments {
     /// The job's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::job_number)]
     pub job: i64,
     #[command(flatten)]
     pub server: ServerArgument,
@@ -139,10 +153,10 @@ Example:
   basalt wait 17 --timeout 30m
 
 Exit codes: 0 pass, 1 fail, 2 invalid, 3 incomplete, 4 canceled, 64 there is no such job, 69 the
-server cannot be reached, 75 the time-out came first.")]
+server cannot be reached, 75 the time-out came first, 130 left by Ctrl-C; the job goes on.")]
 pub struct WaitArguments {
     /// The job's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::job_number)]
     pub job: i64,
     /// Give up after so long, as 30m or 90s; the job goes on
     #[arg(long, value_name = "TIME", value_parser = super::duration)]
@@ -153,9 +167,9 @@ pub struct WaitArguments {
 
 /// Show a job's log
 ///
-/// What the board said and what Basalt did about it, in order, with times. Escape sequences of the
-/// board never reach the terminal; `--console` writes the board's bytes exactly as they came when
-/// standard output is no terminal.
+/// What the board said and what Basalt did about it, in order, with times: of the job's last run,
+/// with --follow also of those that come. Escape sequences of the board never reach the terminal;
+/// `--console` writes the board's bytes exactly as they came when standard output is no terminal.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -164,10 +178,11 @@ Examples:
   basalt logs 17 --level warning
   basalt logs 17 --console > console.bin
 
-Exit codes: 0 shown, 64 there is no such job or it has no log yet, 69 the server cannot be reached.")]
+Exit codes: 0 shown (whatever the outcome), 64 there is no such job or it has no log yet (--follow
+waits for it), 69 the server cannot be reached, 130 left by Ctrl-C; the job goes on.")]
 pub struct LogsArguments {
     /// The job's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::job_number)]
     pub job: i64,
     /// Go on until the job's end
     #[arg(long, short)]
@@ -197,7 +212,7 @@ Example:
 Exit codes: 0 shown, 64 there is no such job, 69 the server cannot be reached.")]
 pub struct LatencyArguments {
     /// The job's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::job_number)]
     pub job: i64,
     #[command(flatten)]
     pub server: ServerArgument,
@@ -225,7 +240,7 @@ Example:
 Exit codes: 0 said, 64 there is no such job, 69 the server cannot be reached.")]
 pub struct WhyArguments {
     /// The job's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::job_number)]
     pub job: i64,
     #[command(flatten)]
     pub server: ServerArgument,
@@ -243,7 +258,7 @@ Example:
 Exit codes: 0 asked for, 64 refused, 69 the server cannot be reached.")]
 pub struct CancelArguments {
     /// The jobs' numbers
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, value_parser = super::job_number)]
     pub jobs: Vec<i64>,
     /// Why, for whoever wonders
     #[arg(long, value_name = "TEXT")]
@@ -261,7 +276,7 @@ Example:
 Exit codes: 0 submitted, 64 refused, 69 the server cannot be reached.")]
 pub struct ResubmitArguments {
     /// The job's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::job_number)]
     pub job: i64,
     #[command(flatten)]
     pub server: ServerArgument,
@@ -306,7 +321,7 @@ pub struct MaintenanceArguments {
 #[command(after_help = "\
 Examples:
   basalt dispatchers
-  basalt dispatchers add rack-2 > rack-2.token
+  basalt dispatchers add rack-2 --token-file rack-2.token
   basalt dispatch --server https://lab.example:7270 --token-file rack-2.token   (on the other host)
   basalt dispatchers mode rack-2 maintenance
 
@@ -320,13 +335,21 @@ pub struct DispatchersArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum DispatchersVerb {
-    /// Print a token file with which a dispatcher of the lab's files can connect
+    /// Make a token with which a dispatcher of the lab's files can connect
+    ///
+    /// A token that was made for it before ends. The file holds the server's certificate too where
+    /// the server signed its own, so make it while the server speaks TLS as it will.
     #[command(after_help = "\
 Example:
-  basalt dispatchers add rack-2 > rack-2.json && chmod 600 rack-2.json")]
+  basalt dispatchers add rack-2 --token-file rack-2.token
+
+Exit codes: 0 made; 64 refused, or the file is there already; 69 the server cannot be reached.")]
     Add {
         /// Its name in the lab's files
         name: String,
+        /// Write it to this new file, readable by its owner only [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
     },
     /// Say whether a dispatcher gets new runs
     #[command(after_help = "\
@@ -335,8 +358,9 @@ Example:
     Mode {
         /// Its name
         name: String,
-        /// active, maintenance or retired
-        mode: String,
+        /// Whether it gets new runs; those that it has go on
+        #[arg(value_parser = words!(basalt_model::DispatcherMode))]
+        mode: basalt_model::DispatcherMode,
         /// Why, for whoever wonders
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,

@@ -133,6 +133,11 @@ impl Terminal {
         }
         let head = paint(self.error_color, Ink::Bad, "error:");
         self.note_raw(&format!("{head} {}\n", one_line(&text)));
+        let hints = error.chain().filter_map(|cause| cause.downcast_ref());
+        for hint in hints.filter_map(basalt_client::ClientError::hint) {
+            let line = format!("  hint: {}", one_line(&hint));
+            self.note(&line);
+        }
     }
 }
 

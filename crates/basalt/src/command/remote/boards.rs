@@ -88,13 +88,14 @@ pub async fn maintenance(
         print_json(&terminal, &board)?;
         return Ok(Exit::DONE);
     }
-    let goes_on = match &board.held_by {
-        Some(held) if maintenance.on => format!("; job {} goes on there to its end", held.job),
-        _ => String::new(),
+    let said = match (&board.held_by, maintenance.on) {
+        (None, true) => "gets no more jobs".to_owned(),
+        (Some(held), true) => format!(
+            "gets no more jobs; job {} goes on there to its end",
+            held.job
+        ),
+        (_, false) => format!("is open to jobs; its health is {}", board.health),
     };
-    terminal.line(&one_line(&format!(
-        "{} is {} now{goes_on}",
-        board.name, board.health
-    )));
+    terminal.line(&one_line(&format!("{} {said}", board.name)));
     Ok(Exit::DONE)
 }

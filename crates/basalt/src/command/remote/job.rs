@@ -150,23 +150,20 @@ pub async fn why(arguments: &WhyArguments, terminal: Terminal) -> anyhow::Result
 }
 
 fn explanation(why: &Explanation, terminal: &Terminal) -> String {
-    let place = why.position.map_or_else(String::new, |place| {
-        format!(" (number {place} in the queue)")
-    });
-    let mut text = format!(
-        " job {} is {}{place}: {}\n",
-        why.job,
-        terminal.paint(Ink::Strong, why.state.as_str()),
-        one_line(&why.sentence)
-    );
+    // It begins with the job and its place.
+    let sentence = one_line(&why.sentence);
+    let mut text = format!(" {}\n", terminal.paint(Ink::Strong, &sentence));
     for board in &why.boards {
+        let reason = one_line(&board.reason);
+        // Of one board the sentence may have said it all.
+        if why.boards.len() == 1 && sentence.contains(&reason) {
+            continue;
+        }
         let since = board
             .utc_us
             .map_or_else(String::new, |time| format!(", {}", wording::utc(time)));
         text.push_str(&format!(
-            "   {}  {}{}\n",
-            terminal.paint(Ink::Strong, board.board.as_str()),
-            one_line(&board.reason),
+            "   {reason}{}\n",
             terminal.paint(Ink::Faint, &since)
         ));
     }
@@ -182,8 +179,12 @@ pub async fn cancel(arguments: &CancelArguments, terminal: Terminal) -> anyhow::
         match client.cancel(JobId(*job), arguments.reason.clone()).await {
             Ok(job) => {
                 if !arguments.server.json {
-                    let word = super::jobs::state(job.state.as_str(), job.outcome);
-                    terminal.line(&format!("job {} is {word}", job.id));
+                    let said = match job.outcome {
+                        Some(Outcome::Canceled) => "is canceled".to_owned(),
+                        Some(outcome) => format!("had ended before: {outcome}"),
+                        None => format!("is {}", job.state),
+                    };
+                    terminal.line(&format!("job {} {said}", job.id));
                 }
                 canceled.push(job);
             }

@@ -19,7 +19,7 @@ pub async fn jobs(arguments: &JobsArguments, terminal: Terminal) -> anyhow::Resu
         false => None,
     };
     let mut query = JobQuery {
-        state: arguments.state.clone(),
+        state: arguments.in_state.clone(),
         outcome: arguments.outcome.map(|outcome| outcome.to_string()),
         board: arguments.board.as_deref().map(BoardName::new),
         submitter,
@@ -44,7 +44,14 @@ pub async fn jobs(arguments: &JobsArguments, terminal: Terminal) -> anyhow::Resu
         return Ok(Exit::DONE);
     }
     if jobs.is_empty() {
-        terminal.note("no jobs; `basalt submit JOB` submits one");
+        let asked = JobQuery {
+            limit: None,
+            ..query
+        };
+        terminal.note(match asked == JobQuery::default() {
+            true => "no jobs yet; `basalt submit JOB` submits one",
+            false => "no job is like that",
+        });
         return Ok(Exit::DONE);
     }
     let rows = jobs.iter().map(row).collect();

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use basalt_api::{ApplyLab, LabChange, LabFile, LabVerb};
+use basalt_api::{ApplyLab, LabChange, LabFile, LabSubject, LabVerb};
+use basalt_client::Client;
+use basalt_model::BoardHealth;
 
 use super::{connect, print_json};
 use crate::arguments::{LabApplyArguments, LabDiffArguments};
@@ -50,8 +52,32 @@ pub async fn apply(arguments: &LabApplyArguments, terminal: Terminal) -> anyhow:
         print_json(&terminal, &applied)?;
     } else {
         terminal.line(&format!("revision {} is in force", applied.revision));
+        tell_closed(&client, &diff.changes, &terminal).await;
     }
     Ok(Exit::DONE)
+}
+
+/// Says which of the new boards wait for somebody to open them to jobs.
+async fn tell_closed(client: &Client, changes: &[LabChange], terminal: &Terminal) {
+    let is_new = |name: &str| {
+        changes.iter().any(|change| {
+            change.subject == LabSubject::Board
+                && change.verb == LabVerb::Added
+                && change.name == name
+        })
+    };
+    // The lab is applied; that this cannot be said is no failure.
+    let Ok(boards) = client.boards().await else {
+        return;
+    };
+    for board in boards {
+        if is_new(board.name.as_str()) && board.health == BoardHealth::Maintenance {
+            terminal.line(&one_line(&format!(
+                "{0} is new and in maintenance; `basalt maintenance {0} off` opens it to jobs",
+                board.name
+            )));
+        }
+    }
 }
 
 /// The files of a lab without mistakes.

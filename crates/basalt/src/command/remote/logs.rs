@@ -2,12 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 
-use basalt_api::{LogLine, LogQuery};
+use basalt_api::{Job, LogLine, LogQuery};
 use basalt_client::Client;
-use basalt_model::{RunId, UtcMicros};
+use basalt_model::{JobId, JobState, RunId, UtcMicros};
 use basalt_report::joblog::LogLevel;
 use futures::StreamExt;
 
+use super::waiting::{Leaving, Watch};
 use super::{connect, run_of};
 use crate::arguments::LogsArguments;
 use crate::exit::{Exit, refused};
@@ -17,23 +18,46 @@ use crate::terminal::{Ink, Terminal, one_line};
 /// Shows a log, or follows it.
 pub async fn logs(arguments: &LogsArguments, terminal: Terminal) -> anyhow::Result<Exit> {
     let client = connect(arguments.server.server.as_deref())?;
-    let run = run_of(&client, arguments.job).await?;
     let json = arguments.server.json;
-    if arguments.follow {
-        follow(
-            &client,
-            run,
-            arguments.from,
-            arguments.console,
+    let job = JobId(arguments.job);
+    let mut leaving = Leaving::catch()?;
+    let shown = if arguments.follow {
+        let following = Following {
+            from: arguments.from,
+            console: arguments.console,
             json,
-            &terminal,
-        )
-        .await?;
-        return Ok(Exit::DONE);
+            earlier_runs: false,
+        };
+        let mut watch = Watch::new(&client, job);
+        let followed = following.job(&client, &mut watch, &terminal);
+        leaving.unless_left(followed).await.map(|end| end.map(drop))
+    } else {
+        leaving
+            .unless_left(once(&client, arguments, &terminal))
+            .await
+    };
+    match shown {
+        Ok(Err(error)) if is_closed(&error) => Ok(Exit::DONE),
+        Ok(shown) => shown.map(|()| Exit::DONE),
+        Err(left) => {
+            if arguments.console {
+                Shown::new().end()?;
+            }
+            Ok(left.exit())
+        }
     }
+}
+
+/// The log as it is now.
+async fn once(
+    client: &Client,
+    arguments: &LogsArguments,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let run = run_of(client, arguments.job).await?;
+    let json = arguments.server.json;
     if arguments.console && !json {
-        console(&client, run).await?;
-        return Ok(Exit::DONE);
+        return console(client, run).await;
     }
     let query = LogQuery {
         from: Some(i64::try_from(arguments.from).unwrap_or(i64::MAX)),
@@ -43,32 +67,94 @@ pub async fn logs(arguments: &LogsArguments, terminal: Terminal) -> anyhow::Resu
     };
     let mut lines = client.log(run, &query).await?;
     while let Some(line) = lines.next().await {
-        show(&line?, json, &terminal)?;
+        show(&line?, json, terminal)?;
     }
-    Ok(Exit::DONE)
+    Ok(())
 }
 
-/// Shows lines from number `from` on until the run's log ends.
-pub async fn follow(
-    client: &Client,
-    run: RunId,
+/// Whether nobody reads any more: `basalt logs 17 | head` has seen enough.
+fn is_closed(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// How logs are followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Following {
+    /// The first run is shown from this line on.
     from: u64,
+    /// Only what the board says.
     console: bool,
     json: bool,
-    terminal: &Terminal,
-) -> anyhow::Result<()> {
-    let mut lines = client.follow_log(run, from.saturating_sub(1));
-    let mut shown = Shown::new();
-    while let Some(line) = lines.next().await? {
-        if console && !json {
-            if line.level == LogLevel::Target {
-                shown.write(&bytes_of(&line)?)?;
-            }
-        } else {
-            show(&line, json, terminal)?;
+    /// Runs before the last one are shown too.
+    earlier_runs: bool,
+}
+
+impl Following {
+    /// Everything from the beginning.
+    pub fn whole(json: bool) -> Self {
+        Self {
+            from: 1,
+            console: false,
+            json,
+            earlier_runs: true,
         }
     }
-    shown.end()
+
+    /// Shows the job's logs, run after run, until it is finished.
+    pub async fn job(
+        mut self,
+        client: &Client,
+        watch: &mut Watch<'_>,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Job> {
+        let mut shown = Vec::new();
+        loop {
+            let now = watch.ask().await?;
+            if shown.is_empty() && !self.earlier_runs && !now.runs.is_empty() {
+                let earlier = now.runs.iter().rev().skip(1);
+                shown.extend(earlier.map(|run| run.id));
+                self.earlier_runs = true;
+            }
+            let next = now.runs.iter().find(|run| !shown.contains(&run.id));
+            match next {
+                Some(run) => {
+                    if run.attempt > 1 {
+                        let job = watch.job();
+                        terminal.note(&format!("job {job} runs again, on {}", run.board));
+                    }
+                    shown.push(run.id);
+                    self.run(client, run.id, terminal).await?;
+                    self.from = 1;
+                }
+                None if now.state == JobState::Finished => return Ok(now),
+                None => {
+                    watch.tell_why(&now, terminal).await;
+                    watch.change().await;
+                }
+            }
+        }
+    }
+
+    /// Shows lines until the run's log ends.
+    async fn run(&self, client: &Client, run: RunId, terminal: &Terminal) -> anyhow::Result<()> {
+        let mut lines = client.follow_log(run, self.from.saturating_sub(1));
+        let mut shown = Shown::new();
+        while let Some(line) = lines.next().await? {
+            if self.console && !self.json {
+                if line.level == LogLevel::Target {
+                    shown.write(&bytes_of(&line)?)?;
+                }
+            } else {
+                show(&line, self.json, terminal)?;
+            }
+        }
+        match self.console {
+            true => shown.end(),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Everything that the board said: exact where nobody looks, harmless on a terminal.
@@ -118,8 +204,7 @@ fn bytes_of(line: &LogLine) -> anyhow::Result<Vec<u8>> {
 
 fn show(line: &LogLine, json: bool, terminal: &Terminal) -> anyhow::Result<()> {
     if json {
-        terminal.line(&serde_json::to_string(line)?);
-        return Ok(());
+        return print(&serde_json::to_string(line)?);
     }
     let ink = match line.level {
         LogLevel::Target | LogLevel::Feedback => Ink::Plain,
@@ -136,8 +221,14 @@ fn show(line: &LogLine, json: bool, terminal: &Terminal) -> anyhow::Result<()> {
     };
     let time = terminal.paint(Ink::Faint, &clock(line.utc_us));
     let text = terminal.paint(ink, &format!("{level}{}", one_line(&line.text)));
-    terminal.line(format!("{time} {text}").trim_end());
-    Ok(())
+    print(format!("{time} {text}").trim_end())
+}
+
+/// A log may be long: a reader who is gone ends it.
+fn print(line: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(format!("{line}\n").as_bytes())?;
+    Ok(output.flush()?)
 }
 
 /// `12:34:56.789`, UTC.

@@ -2,14 +2,16 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use basalt_api::{Diagnostic, Job, Severity};
 use basalt_client::{Client, ClientError};
-use basalt_model::{JobId, JobState, Outcome};
+use basalt_model::{JobId, Outcome};
 
-use super::waiting::Watch;
-use super::{connect, job, logs, new_key, print_json};
+use super::logs::Following;
+use super::waiting::{Leaving, Watch};
+use super::{connect, job, new_key, print_json};
 use crate::arguments::{SubmitArguments, WaitArguments};
 use crate::exit::{Exit, refused};
 use crate::terminal::{Ink, Terminal, one_line};
@@ -44,13 +46,21 @@ pub async fn submit(arguments: &SubmitArguments, terminal: Terminal) -> anyhow::
         terminal.line(&said);
         return Ok(Exit::DONE);
     }
+    let mut leaving = Leaving::catch()?;
+    let mut watch = Watch::new(&client, submitted.id);
     let finished = if arguments.follow {
-        follow(&client, submitted.id, json, &terminal).await?
+        let following = Following::whole(json);
+        let finished = following.job(&client, &mut watch, &terminal);
+        leaving.unless_left(finished).await
     } else {
         let teller = (!json).then_some(&terminal);
-        Watch::new(&client, submitted.id).end(teller).await?
+        let ended = leaving.unless_left(watch.end(teller)).await;
+        ended.map(|finished| finished.map_err(Into::into))
     };
-    ended(&client, &finished, json, terminal).await
+    match finished {
+        Ok(finished) => ended(&client, &finished?, json, terminal).await,
+        Err(left) => Ok(left.tell(submitted.id, &terminal)),
+    }
 }
 
 /// Waits for a job's end.
@@ -59,49 +69,20 @@ pub async fn wait(arguments: &WaitArguments, terminal: Terminal) -> anyhow::Resu
     let mut watch = Watch::new(&client, JobId(arguments.job));
     let json = arguments.server.json;
     let teller = (!json).then_some(&terminal);
-    let finished = match arguments.timeout {
-        None => watch.end(teller).await?,
-        Some(limit) => match tokio::time::timeout(limit, watch.end(teller)).await {
-            Ok(finished) => finished?,
-            Err(_) => {
-                terminal.note(&format!(
-                    "job {} has not ended within {}; it goes on",
-                    arguments.job,
-                    crate::wording::time(limit)
-                ));
-                return Ok(Exit::HELD);
-            }
-        },
-    };
-    ended(&client, &finished, json, terminal).await
-}
-
-/// Shows the job's logs, run after run, until it is finished.
-async fn follow(
-    client: &Client,
-    job: JobId,
-    json: bool,
-    terminal: &Terminal,
-) -> anyhow::Result<Job> {
-    let mut watch = Watch::new(client, job);
-    let mut shown = Vec::new();
-    loop {
-        let now = watch.ask().await?;
-        let next = now.runs.iter().find(|run| !shown.contains(&run.id));
-        match next {
-            Some(run) => {
-                if !shown.is_empty() {
-                    terminal.note(&format!("job {job} runs again, on {}", run.board));
-                }
-                shown.push(run.id);
-                logs::follow(client, run.id, 1, false, json, terminal).await?;
-            }
-            None if now.state == JobState::Finished => return Ok(now),
-            None => {
-                watch.tell_why(&now, terminal).await;
-                watch.change().await;
-            }
+    let limit = arguments.timeout.unwrap_or(Duration::MAX);
+    let mut leaving = Leaving::catch()?;
+    let finished = tokio::time::timeout(limit, watch.end(teller));
+    match leaving.unless_left(finished).await {
+        Ok(Ok(finished)) => ended(&client, &finished?, json, terminal).await,
+        Ok(Err(_)) => {
+            terminal.note(&format!(
+                "job {} has not ended within {}; it goes on",
+                arguments.job,
+                crate::wording::time(limit)
+            ));
+            Ok(Exit::HELD)
         }
+        Err(left) => Ok(left.tell(JobId(arguments.job), &terminal)),
     }
 }
 
@@ -180,7 +161,7 @@ fn explained(
     } else {
         terminal.note_raw(&diagnostics(&problem.diagnostics, name, text, terminal));
     }
-    refused(format!("{problem}; nothing was queued"))
+    refused(format!("{}; nothing was queued", problem.detail))
 }
 
 /// What is wrong, with the line it is in.

@@ -7,12 +7,49 @@ use basalt_client::{Client, ClientError};
 use basalt_model::{JobId, JobState};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::exit::Exit;
+use crate::signals::{Ask, Signals};
 use crate::terminal::{Terminal, one_line};
 
 /// How often a job is asked for although its feed is silent: the feed only wakes us earlier.
 const ASK_EVERY: Duration = Duration::from_secs(3);
 /// A server that has been away for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Ctrl-C and its like while something is waited for: whoever waits may leave, the job goes on.
+pub struct Leaving(Signals);
+
+/// Somebody left.
+pub struct Left(Ask);
+
+impl Leaving {
+    pub fn catch() -> anyhow::Result<Self> {
+        Ok(Self(Signals::catch()?))
+    }
+
+    /// What comes first: the end of the work, or somebody who does not want to wait for it.
+    pub async fn unless_left<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Left> {
+        tokio::select! {
+            done = work => Ok(done),
+            ask = self.0.next() => Err(Left(ask)),
+        }
+    }
+}
+
+impl Left {
+    /// Says that the job is not canceled by that.
+    pub fn tell(&self, job: JobId, terminal: &Terminal) -> Exit {
+        terminal.note(&format!(
+            "job {job} goes on; `basalt logs {job} --follow` shows it, `basalt cancel {job}` ends it"
+        ));
+        self.exit()
+    }
+
+    /// What shells say of a program that a signal ended.
+    pub fn exit(&self) -> Exit {
+        Exit::left(self.0.number())
+    }
+}
 
 /// Follows a job through its states.
 pub struct Watch<'c> {
@@ -32,6 +69,11 @@ impl<'c> Watch<'c> {
             away_since: None,
             told: String::new(),
         }
+    }
+
+    /// Which job.
+    pub fn job(&self) -> JobId {
+        self.job
     }
 
     /// The job as it is now; a server that is away is waited for.
@@ -70,7 +112,7 @@ impl<'c> Watch<'c> {
         if let Ok(why) = self.client.why(self.job).await
             && why.sentence != self.told
         {
-            terminal.note(&format!("job {}: {}", self.job, one_line(&why.sentence)));
+            terminal.note(&one_line(&why.sentence));
             self.told = why.sentence;
         }
     }
