@@ -9,6 +9,7 @@ mod e2e_faults;
 mod e2e_happy;
 mod e2e_harness;
 mod e2e_kill;
+mod e2e_matrix;
 mod e2e_mistakes;
 mod e2e_serve;
 mod help;

@@ -5,17 +5,23 @@
 //! each site has addresses of its own ([`slot`]). What was started is ended by its process id when
 //! the site is dropped, and every wait has a bound.
 
+mod door;
+mod draw;
+mod farm;
 pub mod http;
 mod job;
 mod process;
-mod rack;
+pub mod rack;
 mod results;
 pub mod served;
-mod site;
+pub mod site;
 mod slot;
 
 use std::time::{Duration, Instant};
 
+pub use door::Door;
+pub use draw::Draw;
+pub use farm::{FARM, second_state};
 pub use job::{Deploy, Job, definition, phase};
 pub use process::{Finished, Running};
 pub use rack::Rack;

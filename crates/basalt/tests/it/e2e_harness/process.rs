@@ -77,9 +77,15 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Finished {
-        let end = self.begun + BOUND;
+        // From now on: what is waited for may have run for long.
+        let end = Instant::now() + BOUND;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return self.finished(status);

@@ -150,7 +150,8 @@ pub fn config(site: &Site) -> PathBuf {
     site.path().join("config")
 }
 
-fn address(greeting: &str) -> SocketAddr {
+/// The address in a greeting.
+pub fn address(greeting: &str) -> SocketAddr {
     let (_, rest) = greeting.split_once("://").expect("an address of pages");
     let end = rest.find(|character: char| character.is_whitespace() || character == '/');
     rest[..end.unwrap_or(rest.len())].parse().unwrap()

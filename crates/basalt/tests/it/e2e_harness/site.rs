@@ -15,14 +15,14 @@ use super::slot::Slot;
 use super::{Deploy, Finished, Job, RT_KERNEL, Rack, Running, STOCK_KERNEL};
 
 /// The port of each site's TFTP server, on an address of its own.
-const TFTP_PORT: u16 = 6969;
+pub(super) const TFTP_PORT: u16 = 6969;
 /// The same for NFS.
-const NFS_PORT: u16 = 2049;
+pub(super) const NFS_PORT: u16 = 2049;
 
 /// How a board is made.
 #[derive(Clone, Debug)]
 pub struct Board {
-    name: String,
+    pub(super) name: String,
     /// Console by PTY instead of TCP.
     pty: bool,
     /// Behind the LCUS card instead of the Tasmota box.
@@ -30,7 +30,7 @@ pub struct Board {
     /// Its programs share the host's address, so that they may upload.
     uploads: bool,
     /// Lines of its table in the rack's configuration.
-    rack: String,
+    pub(super) rack: String,
 }
 
 impl Board {
@@ -81,29 +81,34 @@ pub struct Site {
     // Before the directory, so that it is ended before its files go.
     pub rack: Rack,
     directory: TempDir,
-    slot: Slot,
+    pub(super) slot: Slot,
     runs: AtomicUsize,
 }
 
 impl Site {
     /// A rack with these boards, and its lab.
     pub fn start(boards: &[Board]) -> Self {
+        let site = Self::over(|slot| rack_config(boards, slot));
+        for index in 0..boards.len() {
+            site.write_lab(boards, index);
+        }
+        site
+    }
+
+    /// A rack of this configuration, and no lab yet.
+    pub(super) fn over(config: impl FnOnce(&Slot) -> String) -> Self {
         let slot = Slot::take();
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         std::fs::create_dir(root.join("files")).unwrap();
         write_images(&root.join("files"));
-        let rack = Rack::start(root, &rack_config(boards, &slot));
-        let site = Self {
+        let rack = Rack::start(root, &config(&slot));
+        Self {
             rack,
             directory,
             slot,
             runs: AtomicUsize::new(0),
-        };
-        for index in 0..boards.len() {
-            site.write_lab(boards, index);
         }
-        site
     }
 
     /// Its temporary directory.
@@ -290,7 +295,7 @@ fn address(board: &Board, index: usize, slot: &Slot) -> Ipv4Addr {
 /// What the built-in type `simulated` is, with deadlines that a host which is busy with other tests
 /// keeps too, and at which a test can still wait for what never comes. A test that waits for one of
 /// them says so in its job.
-const DEVICE_TYPE: &str = "\
+pub const DEVICE_TYPE: &str = "\
 version: 1
 name: simulated-test
 extends: simulated
@@ -342,7 +347,7 @@ fn rack_config(boards: &[Board], slot: &Slot) -> String {
 }
 
 /// Two kernels that are ones as far as anybody looks, and a ramdisk with one file.
-fn write_images(files: &Path) {
+pub fn write_images(files: &Path) {
     for (name, version) in [("vmlinuz-rt", RT_KERNEL), ("vmlinuz-stock", STOCK_KERNEL)] {
         let mut image = b"\0Linux version %s (%s)\n\0".to_vec();
         image.extend_from_slice(version.as_bytes());

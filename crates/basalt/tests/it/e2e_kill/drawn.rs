@@ -1,12 +1,12 @@
 //! Kills at drawn moments: whatever the moment, what is gone on with ends as if nothing had
-//! happened. `cargo xtask campaign kill` draws many; a merge waits for a few.
+//! happened. `cargo xtask campaign kill-run` draws many; a merge waits for a few.
 
 use std::time::Duration;
 
 use super::cell::{Again, Cell, Victim};
 use super::odd::{last_cases_of_ours, test_cases};
 use super::{SUITES, perform_all, two_phases};
-use crate::e2e_harness::{Board, Site};
+use crate::e2e_harness::{Board, Draw, Site};
 
 /// Draws other moments; the campaign sets it.
 const SEED: &str = "BASALT_CAMPAIGN_SEED";
@@ -16,24 +16,6 @@ const RUNS: usize = 6;
 const EVENTS: u64 = 95;
 /// So many more with test cases.
 const CASE_EVENTS: u64 = 30;
-
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 to below `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
 
 /// One kill: of whom, so many events after the start, and so much later.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +37,7 @@ struct Drawn {
 }
 
 fn draw(seed: u64) -> Vec<Drawn> {
-    let mut draw = Draw(seed);
+    let mut draw = Draw::new(seed);
     (0..RUNS)
         .map(|index| {
             let name = format!("drawn-{index}");
