@@ -5,11 +5,13 @@
 //!
 //! - `boot`: the emulated board from power-on to a shell, against a small expect script;
 //! - `simulated`: what Basalt itself costs, on a board that answers at once;
+//! - `served`: what a served lab costs: jobs, memory, logs, answers over HTTP;
 //! - `measure` and `events` read what a command cost and what a run said.
 
 mod boot;
 mod events;
 mod measure;
+mod served;
 mod simulated;
 
 use std::fs;
@@ -21,7 +23,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 
-use crate::{boards, packages};
+use crate::{boards, packages, rack};
 
 /// What `cargo xtask bench` takes.
 #[derive(Args, Clone, Debug)]
@@ -32,15 +34,60 @@ pub struct Options {
     /// Run only benches whose name holds this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Measure `basalt` and `virtual-rack` of this directory; without it they are built
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
     /// Install nothing; where Debian packages are missing, print the command and stop
     #[arg(long)]
     no_install: bool,
     /// How many pairs of boots are compared: one by Basalt, one by the expect script
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     pairs: u32,
-    /// How many runs on the simulated board are measured
+    /// How many runs on a simulated board, and looks at a log, are measured
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     runs: u32,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aim {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Aim {
+    fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+/// What a figure is compared with, measured in the same run on the same machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Yardstick {
+    pub name: String,
+    /// The figure over the yardstick.
+    pub ratio: f64,
+}
+
+impl Options {
+    /// `basalt` and `virtual-rack`, release builds unless they were given.
+    fn programs(&self) -> Result<(PathBuf, PathBuf)> {
+        let Some(directory) = &self.programs else {
+            return rack::build_programs(true);
+        };
+        let program = |name: &str| {
+            let path = directory.join(name);
+            std::path::absolute(&path)
+                .ok()
+                .filter(|path| path.exists())
+                .with_context(|| format!("there is no {}", path.display()))
+        };
+        Ok((program("basalt")?, program("virtual-rack")?))
+    }
 }
 
 /// One figure.
@@ -49,10 +96,12 @@ pub struct Row {
     /// What was measured, in words.
     pub name: String,
     pub value: f64,
-    /// `s`, `ms`, `KiB`, `MiB`, `x` (a ratio), or empty for a plain count.
+    /// `s`, `ms`, `us`, `KiB`, `MiB`, `x` (a ratio), or empty for a plain count.
     pub unit: &'static str,
-    /// The value should be at most this.
-    pub aim: Option<f64>,
+    /// What the value should be.
+    pub aim: Option<Aim>,
+    /// The value as so many times another one of the same run.
+    pub against: Option<Yardstick>,
     /// What the value was made of, in the order in which it was measured.
     pub samples: Vec<f64>,
 }
@@ -70,13 +119,34 @@ impl Row {
             value: median(samples),
             unit,
             aim: None,
+            against: None,
             samples: samples.to_vec(),
         }
     }
 
-    fn aimed(self, aim: f64) -> Self {
+    /// It should be at most this.
+    fn aimed(self, most: f64) -> Self {
         Self {
-            aim: Some(aim),
+            aim: Some(Aim::AtMost(most)),
+            ..self
+        }
+    }
+
+    /// It should be at least this.
+    fn at_least(self, least: f64) -> Self {
+        Self {
+            aim: Some(Aim::AtLeast(least)),
+            ..self
+        }
+    }
+
+    /// It is so many times a yardstick.
+    fn against(self, name: &str, ratio: f64) -> Self {
+        Self {
+            against: Some(Yardstick {
+                name: name.to_owned(),
+                ratio,
+            }),
             ..self
         }
     }
@@ -108,6 +178,26 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "simulated",
         measure: simulated::measure,
+    },
+    Bench {
+        name: "serve-jobs",
+        measure: served::job::measure,
+    },
+    Bench {
+        name: "serve-hundred",
+        measure: served::job::measure_hundred,
+    },
+    Bench {
+        name: "serve-memory",
+        measure: served::memory::measure,
+    },
+    Bench {
+        name: "serve-log",
+        measure: served::chatter::measure,
+    },
+    Bench {
+        name: "serve-http",
+        measure: served::answers::measure,
     },
     Bench {
         name: "boot",
@@ -155,7 +245,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     );
     let mut rows = Vec::new();
     println!(
-        "{:<66} {:>10} {:<4} {:>12}",
+        "{:<66} {:>10} {:<4} {:<16} beside",
         "figure", "value", "unit", "aim"
     );
     for bench in BENCHES {
@@ -174,7 +264,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&Report {
-            version: 1,
+            version: 2,
             host,
             rows: &rows,
         })
@@ -185,13 +275,25 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn line(row: &Row) -> String {
-    let aim = match row.aim {
-        Some(aim) if row.value <= aim => format!("<= {aim}"),
-        Some(aim) => format!("<= {aim} missed"),
-        None => String::new(),
-    };
+    let aim = row.aim.map_or_else(String::new, |aim| {
+        let (sign, bound) = match aim {
+            Aim::AtMost(bound) => ("<=", bound),
+            Aim::AtLeast(bound) => (">=", bound),
+        };
+        let word = if aim.is_met(row.value) {
+            "met"
+        } else {
+            "missed"
+        };
+        format!("{sign} {bound} {word}")
+    });
+    let beside = row.against.as_ref().map_or_else(String::new, |against| {
+        format!("{:.2} x {}", against.ratio, against.name)
+    });
+    // Rates are in the thousands, times and sizes not.
+    let places = if row.value.abs() >= 1000.0 { 0 } else { 3 };
     let line = format!(
-        "{:<66} {:>10.3} {:<4} {aim:>12}",
+        "{:<66} {:>10.places$} {:<4} {aim:<16} {beside}",
         row.name, row.value, row.unit
     );
     line.trim_end().to_owned()
@@ -225,8 +327,12 @@ mod tests {
     #[test]
     fn a_missed_aim_is_said() {
         let row = |value| Row::once("boot", value, "x").aimed(1.1);
-        assert!(line(&row(1.1)).ends_with("<= 1.1"));
+        assert!(line(&row(1.1)).ends_with("<= 1.1 met"));
         assert!(line(&row(1.2)).ends_with("<= 1.1 missed"));
+        let row = |value| Row::once("jobs", value, "").at_least(3000.0);
+        assert!(line(&row(2999.0)).ends_with(">= 3000 missed"));
+        let beside = row(3000.0).against("another", 0.5);
+        assert!(line(&beside).ends_with(">= 3000 met      0.50 x another"));
     }
 
     #[test]

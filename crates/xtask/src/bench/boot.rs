@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::events::{Events, seconds};
 use super::{Options, Row};
-use crate::rack::{self, Rack};
+use crate::rack::Rack;
 use crate::{process, workspace};
 
 /// What the job is, but for time-outs that name no fault of the board.
@@ -38,7 +38,7 @@ struct Boot {
 /// Measures pairs of boots: one by Basalt, one by the script; which comes first alternates.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     super::prepare_boards()?;
-    let bench = Bench::set()?;
+    let bench = Bench::set(options)?;
     // Warms the page cache, and says what the script is to type.
     let (_, events) = bench.by_basalt("first")?;
     let recipe = bench.write_recipe(&events)?;
@@ -114,8 +114,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn set() -> Result<Self> {
-        let (basalt, virtual_rack) = rack::build_programs(true)?;
+    fn set(options: &Options) -> Result<Self> {
+        let (basalt, virtual_rack) = options.programs()?;
         let root = workspace::root();
         let directory = root.join("target/bench/boot");
         if directory.exists() {

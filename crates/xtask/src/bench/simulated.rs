@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::events::{Events, seconds};
 use super::measure::{self, Cost};
 use super::{Options, Row};
-use crate::rack::{self, Rack};
+use crate::rack::Rack;
 use crate::{process, workspace};
 
 const BOARD: &str = "sim-1";
@@ -40,7 +40,7 @@ const KERNEL_BYTES: usize = 1 << 20;
 /// Each run downloads its files (1 MiB): the rack's server names no version of a file by which a
 /// cached one could be known to be still right.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
-    let bench = Bench::set()?;
+    let bench = Bench::set(options)?;
     let keeper = bench.keep()?;
     bench.run("first")?;
     let before = bench.keeper_counters()?;
@@ -115,8 +115,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn set() -> Result<Self> {
-        let (basalt, virtual_rack) = rack::build_programs(true)?;
+    fn set(options: &Options) -> Result<Self> {
+        let (basalt, virtual_rack) = options.programs()?;
         let directory = workspace::root().join("target/bench/simulated");
         if directory.exists() {
             fs::remove_dir_all(&directory)
@@ -126,7 +126,7 @@ impl Bench {
             write(&directory.join(name), text.as_bytes())?;
         }
         let served = directory.join("files");
-        write(&served.join("kernel"), &kernel())?;
+        write(&served.join("kernel"), &kernel(KERNEL_BYTES))?;
         pack_ramdisk(&directory, &served.join("ramdisk.cpio"))?;
         let rack = Rack::start(
             &virtual_rack,
@@ -291,17 +291,18 @@ impl Drop for Keeper<'_> {
     }
 }
 
-fn kernel() -> Vec<u8> {
+/// A kernel of so many bytes, as far as a simulated board looks.
+pub(super) fn kernel(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes.extend_from_slice(KERNEL_LINE.as_bytes());
     // Not zeros, which any layer might treat in a special way.
-    let fill = (0..KERNEL_BYTES - bytes.len()).map(|place| (place * 31 % 251) as u8);
+    let fill = (0..size - bytes.len()).map(|place| (place * 31 % 251) as u8);
     bytes.extend(fill);
     bytes
 }
 
 /// A ramdisk with one file; the rack brings the shell.
-fn pack_ramdisk(directory: &Path, archive: &Path) -> Result<()> {
+pub(super) fn pack_ramdisk(directory: &Path, archive: &Path) -> Result<()> {
     let name = "hello.txt";
     write(&directory.join("ramdisk").join(name), b"from the ramdisk\n")?;
     let list = directory.join("ramdisk.list");
@@ -315,7 +316,8 @@ fn pack_ramdisk(directory: &Path, archive: &Path) -> Result<()> {
     process::run_with_input(&mut command, list.into(), Duration::from_secs(30)).map(drop)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file, making the directories above it.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
     }
