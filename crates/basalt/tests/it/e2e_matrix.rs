@@ -8,6 +8,7 @@ mod case;
 mod check;
 mod clients;
 mod lab;
+mod limit;
 mod records;
 
 use std::io::{BufRead, BufReader};

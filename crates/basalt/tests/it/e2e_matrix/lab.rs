@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use basalt_private_postgres::{PrivatePostgres, Settings};
 use serde_json::Value;
 
-use super::case::{Blow, Case, Database, Scale, Stroke, Victim};
+use super::case::{Blow, Case, Database, Stroke, Victim};
 use super::clients::Access;
 use crate::e2e_harness::{Door, FARM, Running, Site, second_state, served, until};
 
@@ -63,17 +63,22 @@ impl<'s> Lab<'s> {
         let database = postgres
             .as_ref()
             .map(|postgres| postgres.create_database("basalt").unwrap());
-        Self::over(site, &case.scale, postgres, database)
+        Self::over(site, case.scale.limits, postgres, database)
+    }
+
+    /// The same over SQLite with these limits: heartbeat, offline limit, margin.
+    pub fn quiet(site: &'s Site, limits: [Duration; 3]) -> (Self, Access) {
+        Self::over(site, limits, None, None)
     }
 
     fn over(
         site: &'s Site,
-        scale: &Scale,
+        limits: [Duration; 3],
         postgres: Option<PrivatePostgres>,
         database: Option<String>,
     ) -> (Self, Access) {
         let config = site.path().join("server.yaml");
-        let [heartbeat, offline_limit, margin] = scale.limits.map(|limit| limit.as_millis());
+        let [heartbeat, offline_limit, margin] = limits.map(|limit| limit.as_millis());
         let text = format!(
             "version: 1\nlimits: {{heartbeat: {heartbeat}ms, offline_limit: {offline_limit}ms, margin: {margin}ms}}\n"
         );
@@ -135,11 +140,9 @@ impl<'s> Lab<'s> {
     /// Starts what has ended, lets go on what has stood still for long enough.
     pub fn tend(&mut self) {
         let now = Instant::now();
-        let (due, frozen) = std::mem::take(&mut self.frozen)
-            .into_iter()
-            .partition(|frozen| frozen.until <= now);
+        let frozen = std::mem::take(&mut self.frozen).into_iter();
+        let (due, frozen): (Vec<_>, Vec<_>) = frozen.partition(|one| one.until <= now);
         self.frozen = frozen;
-        let due: Vec<Frozen> = due;
         for frozen in due {
             self.thaw(&frozen);
         }
@@ -205,6 +208,13 @@ impl<'s> Lab<'s> {
                     postgres.thaw().unwrap();
                 }
             }
+        }
+    }
+
+    /// Lets everything go on that stands still.
+    pub fn thaw_all(&mut self) {
+        for frozen in std::mem::take(&mut self.frozen) {
+            self.thaw(&frozen);
         }
     }
 
