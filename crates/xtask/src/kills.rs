@@ -1,6 +1,6 @@
-//! Kills on an emulated board: a run that is killed in the middle of a measurement, and one that is
-//! killed with its keeper while the kernel boots, end as if nothing had happened. Every other moment
-//! is tried on simulated boards, in `basalt`'s own tests.
+//! `basalt run` on an emulated board, killed in the middle of a measurement, ends as if nothing had
+//! happened. What is killed under a server is the demonstration's; every other moment is tried on
+//! simulated boards, in `basalt`'s own tests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -13,53 +13,11 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::process;
+use crate::{process, workspace};
 
 /// How long a run may take until the moment at which it is killed, and from there to its end; an
 /// emulated board on a busy host is slow.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-
-/// What is killed, when, and how the run is gone on with.
-pub struct Kill {
-    /// The directory of its results.
-    pub name: &'static str,
-    /// For people.
-    pub says: &'static str,
-    /// Whether the moment has come with this event of the run.
-    has_come: fn(&Value) -> bool,
-    /// The console keeper is killed too.
-    with_keeper: bool,
-    /// By `--resume DIR`, else by the same command.
-    by_resume: bool,
-    /// How often the board is switched on in all.
-    boots: usize,
-}
-
-/// The kills that `cargo xtask test` performs.
-pub const KILLS: [Kill; 2] = [
-    Kill {
-        name: "kill-idle",
-        says: "a run that is killed while the board measures is gone on with",
-        has_come: |event| {
-            event["kind"] == "signal"
-                && event["level"] == "3.1"
-                && event["text"]
-                    .as_str()
-                    .is_some_and(|text| text.starts_with("BASALT_PHASE LOADS alive=1"))
-        },
-        with_keeper: false,
-        by_resume: true,
-        boots: 1,
-    },
-    Kill {
-        name: "kill-boot",
-        says: "a run that is killed with its keeper while the kernel boots is gone on with",
-        has_come: |event| event["kind"] == "kernel_banner",
-        with_keeper: true,
-        by_resume: false,
-        boots: 2,
-    },
-];
 
 /// A `basalt run --json` that goes on.
 struct Running {
@@ -68,35 +26,82 @@ struct Running {
     events: Vec<Value>,
 }
 
-/// Runs a job, kills it, goes on with it, and holds the events of both against what must be. `start`
-/// gives the command, or `--resume` of the results.
+/// What is shown, for people.
+pub const SAYS: &str =
+    "without a server: a run that is killed while the board measures is gone on with";
+
+/// Whether the moment has come with this event of the run: the first phase measures.
+fn has_come(event: &Value) -> bool {
+    event["kind"] == "signal"
+        && event["level"] == "3.1"
+        && event["text"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("BASALT_PHASE LOADS alive=1"))
+}
+
+/// `basalt run` of a job of this lab on a board, killed in the middle of its first phase and gone on
+/// with by `--resume`; held against what must be, and against the rack's log by a script without
+/// Basalt's code. What that script said.
 pub fn perform(
-    kill: &Kill,
-    state: &Path,
-    start: &dyn Fn() -> Command,
-    resume: &dyn Fn() -> Command,
+    basalt: &dyn Fn() -> Result<Command>,
+    lab: &Path,
+    job: &str,
+    board: &str,
+    results: &Path,
+    rack_log: &Path,
+) -> Result<String> {
+    let mut command = basalt()?;
+    command
+        .arg("run")
+        .arg(lab.join("jobs").join(job))
+        .arg("--lab")
+        .arg(lab)
+        .args(["--board", board])
+        .arg("--output")
+        .arg(results);
+    let performed = killed_and_resumed(&mut command, basalt, results);
+    // The keeper outlives `basalt run`; here nobody will come back for it.
+    let mut keeper = basalt()?;
+    keeper.args(["keeper", "--stop", "--lab"]).arg(lab);
+    process::run(&mut keeper, Duration::from_secs(30)).context("ending the console keeper")?;
+    performed?;
+    let mut command = Command::new("python3");
+    command
+        .arg(workspace::root().join("scripts/recompute.py"))
+        .arg(results)
+        .arg(rack_log)
+        .arg(board);
+    let said = process::run(&mut command, Duration::from_secs(60))?;
+    Ok(said.trim_end().to_owned())
+}
+
+fn killed_and_resumed(
+    start: &mut Command,
+    basalt: &dyn Fn() -> Result<Command>,
+    results: &Path,
 ) -> Result<()> {
-    let mut first = Running::start(&mut start())?;
-    first.wait_for(kill.has_come)?;
-    let mut pids = Vec::new();
-    if kill.with_keeper {
-        pids.push(keeper(state)?);
-    }
-    pids.push(Pid::from_child(&first.child));
-    for pid in pids {
-        kill_process(pid, Signal::KILL).context("killing")?;
-    }
+    let mut first = Running::start(start)?;
+    first.wait_for(has_come)?;
+    kill_process(Pid::from_child(&first.child), Signal::KILL).context("killing")?;
     let (_, mut events) = first.ended()?;
     ensure!(
-        !events.iter().any(|event| event["kind"] == "finished"),
-        "it finished before it was killed"
+        !of_kind(&events, "phase_finished").any(|_| true),
+        "the phase was over before the run was killed"
     );
     println!("killed after {} events; going on", events.len());
-    let mut command = if kill.by_resume { resume() } else { start() };
+    let mut command = basalt()?;
+    command.args(["run", "--resume"]).arg(results);
     events.extend(Running::start(&mut command)?.finished()?);
 
     let mut phases: BTreeMap<String, u32> = BTreeMap::new();
     for event in of_kind(&events, "phase_finished") {
+        ensure!(
+            event["verdict"] == "pass",
+            "phase {} is {}: {}",
+            event["phase"],
+            event["verdict"],
+            event["reason"]
+        );
         *phases.entry(event["index"].to_string()).or_default() += 1;
     }
     ensure!(
@@ -106,27 +111,20 @@ pub fn perform(
     let boots = of_kind(&events, "power_intent")
         .filter(|event| event["request"] == "on")
         .count();
-    ensure!(
-        boots == kill.boots,
-        "the board was switched on {boots} times, not {}",
-        kill.boots
-    );
+    ensure!(boots == 1, "the board was switched on {boots} times, not 1");
     let measured = of_kind(&events, "payload_started").count();
     ensure!(measured == 2, "{measured} phases were started, not 2");
+    let power = of_kind(&events, "finished").map(|event| &event["power"]);
+    let power: Vec<_> = power.collect();
+    ensure!(
+        power == ["off"],
+        "the board is not off at the end: {power:?}"
+    );
     Ok(())
 }
 
 fn of_kind<'e>(events: &'e [Value], kind: &'static str) -> impl Iterator<Item = &'e Value> {
     events.iter().filter(move |event| event["kind"] == kind)
-}
-
-/// The console keeper of a state directory.
-fn keeper(state: &Path) -> Result<Pid> {
-    let path = state.join("keeper.pid");
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-    pid.with_context(|| format!("{} holds no process id", path.display()))
 }
 
 impl Running {

@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+/// Pipes end with their process, unless it left a child behind that holds them.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Runs `command` to its end with no standard input and returns what it wrote to standard output.
 ///
 /// Errors name the command and carry the last lines that it wrote to standard error. A command that
@@ -22,6 +25,39 @@ pub fn run_with_input(command: &mut Command, input: Stdio, limit: Duration) -> R
     finish(command.stdin(input), limit)
 }
 
+/// [`run`] with standard output going to a file, byte for byte.
+pub fn run_into(command: &mut Command, output: std::fs::File, limit: Duration) -> Result<()> {
+    let name = name_of(command);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{name} cannot be started"))?;
+    let errors = drain(child.stderr.take());
+    let status = wait_or_kill(&mut child, &name, limit)?;
+    let errors = errors.recv_timeout(GRACE).unwrap_or_default();
+    if !status.success() {
+        bail!("{name} failed ({status}){}", tail(&errors, &[]));
+    }
+    Ok(())
+}
+
+/// Waits for the end of `child`, which is killed at its limit.
+fn wait_or_kill(child: &mut Child, name: &str, limit: Duration) -> Result<ExitStatus> {
+    if let Some(status) = wait(child, limit)? {
+        return Ok(status);
+    }
+    child.kill().with_context(|| format!("killing {name}"))?;
+    child
+        .wait()
+        .with_context(|| format!("waiting for {name}"))?;
+    bail!(
+        "{name} did not end within {} s and was killed",
+        limit.as_secs()
+    );
+}
+
 /// [`run`] with whatever standard input the command has been given.
 fn finish(command: &mut Command, limit: Duration) -> Result<String> {
     let name = name_of(command);
@@ -32,20 +68,9 @@ fn finish(command: &mut Command, limit: Duration) -> Result<String> {
         .with_context(|| format!("{name} cannot be started"))?;
     let output = drain(child.stdout.take());
     let errors = drain(child.stderr.take());
-    let Some(status) = wait(&mut child, limit)? else {
-        child.kill().with_context(|| format!("killing {name}"))?;
-        child
-            .wait()
-            .with_context(|| format!("waiting for {name}"))?;
-        bail!(
-            "{name} did not end within {} s and was killed",
-            limit.as_secs()
-        );
-    };
-    // The pipes end with the process, unless it left a child behind that holds them.
-    let grace = Duration::from_secs(5);
-    let output = output.recv_timeout(grace).unwrap_or_default();
-    let errors = errors.recv_timeout(grace).unwrap_or_default();
+    let status = wait_or_kill(&mut child, &name, limit)?;
+    let output = output.recv_timeout(GRACE).unwrap_or_default();
+    let errors = errors.recv_timeout(GRACE).unwrap_or_default();
     if !status.success() {
         bail!("{name} failed ({status}){}", tail(&errors, &output));
     }
@@ -200,25 +225,32 @@ pub fn pipe(first: &mut Command, second: &mut Command, limit: Duration) -> Resul
 
 /// Waits for the end of `child`; `None` when `limit` passed first.
 pub fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    if !wait_gone(Pid::from_child(child), limit)? {
+        return Ok(None);
+    }
+    let status = child.wait().context("reading a child's exit status")?;
+    Ok(Some(status))
+}
+
+/// Waits for the end of a process, a child of ours or not; false when `limit` passed first.
+pub fn wait_gone(pid: Pid, limit: Duration) -> Result<bool> {
     let deadline = Instant::now() + limit;
-    let pid = Pid::from_child(child);
     // A descriptor of the process becomes readable when it ends: no polling by time.
-    let descriptor = pidfd_open(pid, PidfdFlags::empty()).context("opening a child's pidfd")?;
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) => descriptor,
+        Err(rustix::io::Errno::SRCH) => return Ok(true),
+        Err(error) => return Err(error).context("opening a process's pidfd"),
+    };
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left =
             Timespec::try_from(left).context("a waiting time that fits the kernel's type")?;
         let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
         match poll(&mut watched, Some(&left)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => {
-                return child
-                    .wait()
-                    .map(Some)
-                    .context("reading a child's exit status");
-            }
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("waiting for a child"),
+            Err(error) => return Err(error).context("waiting for a process"),
         }
     }
 }

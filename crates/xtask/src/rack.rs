@@ -1,8 +1,9 @@
 //! A running `virtual-rack` in a network namespace of its own, for the demonstration and the
 //! benchmarks.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -49,6 +50,22 @@ pub fn build_programs(release: bool) -> Result<(PathBuf, PathBuf)> {
 impl Rack {
     /// Starts a rack with this configuration; `files` is served below `/files/`.
     pub fn start(program: &Path, config: &Path, files: &Path, directory: &Path) -> Result<Self> {
+        Self::spawn(Command::new(program), config, files, directory)
+    }
+
+    /// [`Rack::start`], out of reach of this terminal's Ctrl-C: for a rack that stays.
+    pub fn start_apart(
+        program: &Path,
+        config: &Path,
+        files: &Path,
+        directory: &Path,
+    ) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.process_group(0);
+        Self::spawn(command, config, files, directory)
+    }
+
+    fn spawn(mut command: Command, config: &Path, files: &Path, directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("making {}", directory.display()))?;
         let ready = directory.join("ready.json");
@@ -59,7 +76,7 @@ impl Rack {
         let log = directory.join("virtual-rack.stderr");
         let errors =
             std::fs::File::create(&log).with_context(|| format!("making {}", log.display()))?;
-        let mut child = Command::new(program)
+        let mut child = command
             .arg("--config")
             .arg(config)
             .arg("--files")
@@ -101,6 +118,16 @@ impl Rack {
         self.directory.join("rack.log")
     }
 
+    /// The file that says where everything of the rack is.
+    pub fn ready(&self) -> &Path {
+        &self.ready
+    }
+
+    /// Leaves it running.
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
+
     /// A command in the rack's network.
     pub fn command(&self, virtual_rack: &Path, program: &Path) -> Command {
         let mut command = Command::new(virtual_rack);
@@ -121,26 +148,6 @@ impl Drop for Rack {
         if !matches!(process::wait(&mut self.child, PATIENCE), Ok(Some(_))) {
             let _ = self.child.kill();
             let _ = self.child.wait();
-        }
-    }
-}
-
-/// Runs a command on our own terminal, within a limit.
-pub fn show(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .spawn()
-        .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
-    match process::wait(&mut child, limit)? {
-        Some(status) => Ok(status),
-        None => {
-            child
-                .kill()
-                .context("ending a command that took too long")?;
-            child
-                .wait()
-                .context("ending a command that took too long")?;
-            bail!("it did not end within {} s and was killed", limit.as_secs());
         }
     }
 }
