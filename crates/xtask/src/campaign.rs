@@ -3,6 +3,8 @@
 //! A campaign is a table of cases drawn from a seed. Each case is written down as it ends, so that
 //! a campaign goes on where it was stopped, and the same seed draws the same table again.
 
+mod kills;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{suite, workspace};
+use crate::workspace;
 
 /// What `cargo xtask campaign` takes.
 #[derive(Args, Clone, Debug)]
@@ -40,11 +42,24 @@ struct Campaign {
 }
 
 /// Every campaign. Another one is another row.
-const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "kill",
-    about: "kill -9 of run, keeper and both at drawn moments, six simulated boards a case",
-    run: kill,
-}];
+const CAMPAIGNS: &[Campaign] = &[
+    Campaign {
+        name: "kill",
+        about: "kill -9 and standstills of server, dispatchers, keepers and database at drawn moments, \
+                200 jobs on 50 simulated boards a case, SQLite and PostgreSQL in turn",
+        run: kills::lab,
+    },
+    Campaign {
+        name: "kill-small",
+        about: "the same at the size that a merge waits for, over both databases",
+        run: kills::small_lab,
+    },
+    Campaign {
+        name: "kill-run",
+        about: "kill -9 of `basalt run`, keeper and both at drawn moments, six simulated boards a case",
+        run: kills::run,
+    },
+];
 
 /// The state of a campaign, on disk.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -221,27 +236,6 @@ fn line(case: &Case) -> String {
         case.number, case.seed, ended.seconds, ended.detail
     );
     line.trim_end().to_owned()
-}
-
-/// One round of kills: the test of `basalt` that draws its runs and kills from the seed. No test of
-/// that name is a failure: nothing was shown.
-fn kill(case: &Case) -> Result<(bool, String)> {
-    let mut command = suite::cargo();
-    command
-        .args(["test", "--package", "basalt", "--test", "it", "--"])
-        .args(["e2e_kill::drawn", "--nocapture"])
-        .env("BASALT_CAMPAIGN_SEED", case.seed.to_string());
-    let counts = suite::counted(&mut command)?;
-    let passed = counts.passed > 0 && counts.failed == 0;
-    let detail = match passed {
-        true => String::new(),
-        false => format!(
-            "{} passed, {} failed; again: BASALT_CAMPAIGN_SEED={} cargo test -p basalt --test it \
-             e2e_kill::drawn -- --nocapture",
-            counts.passed, counts.failed, case.seed
-        ),
-    };
-    Ok((passed, detail))
 }
 
 #[cfg(test)]
