@@ -43,7 +43,7 @@ pub fn sanitize_bytes(bytes: &[u8]) -> String {
 
 /// Characters that turn the order of others round or break lines: no control characters for
 /// Unicode, but text that lies.
-fn deceives(character: char) -> bool {
+pub fn deceives(character: char) -> bool {
     matches!(
         character,
         '\u{061c}'

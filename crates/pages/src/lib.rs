@@ -24,6 +24,7 @@ pub mod text;
 pub mod words;
 
 mod door;
+mod escape;
 
 pub use askama::Template;
 pub use chrome::{Chrome, Person, Section, Theme};

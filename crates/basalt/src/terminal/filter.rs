@@ -146,7 +146,7 @@ impl Filter {
         };
         if self.pending.len() == wanted {
             match std::str::from_utf8(&self.pending) {
-                Ok(text) if !text.chars().any(char::is_control) => {
+                Ok(text) if !text.chars().any(is_foul) => {
                     out.extend_from_slice(text.as_bytes());
                 }
                 Ok(_) => {}
@@ -185,6 +185,11 @@ impl Filter {
     }
 }
 
+/// Control characters, and those that turn the order of the text around them.
+fn is_foul(character: char) -> bool {
+    character.is_control() || basalt_console::terminal::deceives(character)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +214,7 @@ mod tests {
             pass("grüß \u{9b}31m \u{1f980}".as_bytes()),
             "grüß 31m \u{1f980}"
         );
+        assert_eq!(pass("a\u{202e}b\u{2066}c".as_bytes()), "abc");
         assert_eq!(pass(b"\x9b31m"), "\u{fffd}31m");
         assert_eq!(pass(b"\x1b]never ended\r\nlogin: "), "\r\nlogin: ");
     }

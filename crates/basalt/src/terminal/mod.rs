@@ -157,6 +157,23 @@ fn width() -> usize {
     asked.or_else(said).unwrap_or(USUAL_WIDTH).clamp(40, WIDEST)
 }
 
+/// A value as JSON that means the same and does nothing to a terminal: serde escapes the control
+/// characters of ASCII, and here those of eight bits follow, and what turns text around.
+pub fn harmless_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        let is_foul = character > '\x7e'
+            && (character.is_control() || basalt_console::terminal::deceives(character));
+        if is_foul {
+            // All of them are in the first plane, and JSON has none outside of its strings.
+            text.push_str(&format!("\\u{:04x}", character as u32));
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
 /// Text from anywhere as one line that does nothing but be read.
 pub fn one_line(text: &str) -> String {
     basalt_console::terminal::sanitize(text).replace('\n', " ")
@@ -170,6 +187,15 @@ mod tests {
     fn without_colour_there_is_no_escape_and_with_it_there_is() {
         assert_eq!(paint(false, Ink::Bad, "fail"), "fail");
         assert!(paint(true, Ink::Bad, "fail").starts_with('\u{1b}'));
+    }
+
+    #[test]
+    fn json_means_the_same_and_does_nothing() {
+        let evil = "a\u{9b}31m\u{202e}\u{7f}\u{1b}[2J grüß \u{1f980}";
+        let json = harmless_json(&serde_json::to_string(evil).unwrap());
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), evil);
+        assert!(json.contains("\\u009b31m\\u202e\\u007f"), "{json}");
+        assert!(json.contains("grüß \u{1f980}"), "{json}");
     }
 
     #[test]

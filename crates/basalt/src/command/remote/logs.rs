@@ -13,7 +13,7 @@ use super::{connect, run_of};
 use crate::arguments::LogsArguments;
 use crate::exit::{Exit, refused};
 use crate::terminal::filter::Filter;
-use crate::terminal::{Ink, Terminal, one_line};
+use crate::terminal::{Ink, Terminal, harmless_json, one_line};
 
 /// Shows a log, or follows it.
 pub async fn logs(arguments: &LogsArguments, terminal: Terminal) -> anyhow::Result<Exit> {
@@ -204,7 +204,7 @@ fn bytes_of(line: &LogLine) -> anyhow::Result<Vec<u8>> {
 
 fn show(line: &LogLine, json: bool, terminal: &Terminal) -> anyhow::Result<()> {
     if json {
-        return print(&serde_json::to_string(line)?);
+        return print(&harmless_json(&serde_json::to_string(line)?));
     }
     let ink = match line.level {
         LogLevel::Target | LogLevel::Feedback => Ink::Plain,

@@ -28,7 +28,7 @@ pub use measured::{latency, results};
 pub use submit::{submit, wait};
 
 use crate::exit::refused;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, harmless_json};
 
 /// The client of the server that the command line, the environment or the login names.
 fn connect(server: Option<&str>) -> anyhow::Result<Client> {
@@ -38,7 +38,7 @@ fn connect(server: Option<&str>) -> anyhow::Result<Client> {
 
 /// Prints an answer for programs.
 fn print_json<T: Serialize>(terminal: &Terminal, value: &T) -> anyhow::Result<()> {
-    terminal.line(&serde_json::to_string_pretty(value)?);
+    terminal.line(&harmless_json(&serde_json::to_string_pretty(value)?));
     Ok(())
 }
 

@@ -155,9 +155,8 @@ fn explained(
         return error.into();
     };
     if json {
-        if let Ok(text) = serde_json::to_string_pretty(problem) {
-            terminal.line(&text);
-        }
+        // The refusal is told in any case.
+        let _ = print_json(terminal, problem);
     } else {
         terminal.note_raw(&diagnostics(&problem.diagnostics, name, text, terminal));
     }

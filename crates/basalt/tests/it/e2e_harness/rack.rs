@@ -13,7 +13,7 @@ use super::{http, until};
 
 /// The rack's program. Cargo builds only this package's own programs for its tests, so it is built
 /// here if it is not beside them; `cargo xtask test` has built it before.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let basalt = Path::new(env!("CARGO_BIN_EXE_basalt"));
