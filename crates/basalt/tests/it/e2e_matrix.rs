@@ -119,9 +119,6 @@ fn perform(database: Database) {
         "{} strokes",
         dealt.len()
     );
-    if !case.gives_up {
-        assert_eq!(again, 0, "nobody was silent for longer than the limit");
-    }
 }
 
 /// Counts what happens on the boards.

@@ -134,8 +134,6 @@ pub struct Case {
     pub database: Database,
     pub scale: Scale,
     pub strokes: Vec<Stroke>,
-    /// Runs that a dispatcher's silence ended are part of the case.
-    pub gives_up: bool,
 }
 
 impl Case {
@@ -193,7 +191,6 @@ impl Case {
             database,
             scale,
             strokes,
-            gives_up,
         }
     }
 

@@ -202,3 +202,25 @@ pub fn rack(log: &[Value]) -> BTreeMap<String, Truly> {
     }
     boards
 }
+
+#[test]
+fn bytes_of_a_console_are_missed_unless_there_is_a_gap() {
+    let kept = |bytes: &str, gaps: &[usize]| Kept {
+        bytes: bytes.as_bytes().to_vec(),
+        gaps: gaps.iter().map(|offset| (*offset, 0)).collect(),
+        begun: Some(0),
+    };
+    let said = b"boot loader, kernel, shell";
+    assert_eq!(kept("boot loader, kernel, shell", &[]).compare(said), Ok(0));
+    assert_eq!(kept("boot loader, shell", &[13]).compare(said), Ok(8));
+    assert_eq!(kept("boot loader", &[11]).compare(said), Ok(15));
+    for (bytes, gaps) in [
+        ("boot loader, shell", &[][..]),
+        ("boot loader, shell", &[4]),
+        ("boot loader, kernel", &[]),
+        ("loader, kernel, shell", &[8]),
+        ("boot loader, kernel, kernel, shell", &[13]),
+    ] {
+        assert!(kept(bytes, gaps).compare(said).is_err(), "{bytes} {gaps:?}");
+    }
+}
