@@ -102,17 +102,17 @@ impl Chrome {
     }
 
     /// How long ago.
-    pub fn ago(&self, then: impl Moment) -> Html {
+    pub fn ago(&self, then: impl Moment) -> Html<String> {
         tag::ago(then.moment(), self.now)
     }
 
     /// How long it has been going on.
-    pub fn elapsed(&self, then: impl Moment) -> Html {
+    pub fn elapsed(&self, then: impl Moment) -> Html<String> {
         tag::elapsed(then.moment(), self.now)
     }
 
     /// From one moment to another, or, while there is no other, how long it has been going on.
-    pub fn took(&self, from: impl Moment, to: &Option<UtcMicros>) -> Html {
+    pub fn took(&self, from: impl Moment, to: &Option<UtcMicros>) -> Html<String> {
         let from = from.moment();
         match to {
             Some(to) => Html(format!(
@@ -124,7 +124,7 @@ impl Chrome {
     }
 
     /// A symbol.
-    pub fn icon(&self, name: &str) -> Html {
+    pub fn icon(&self, name: &str) -> Html<String> {
         tag::icon(name)
     }
 

@@ -299,7 +299,7 @@ fn style_parameters(sequence: &str) -> Option<&str> {
 }
 
 /// One line as HTML.
-pub fn html(line: &[u8]) -> Html {
+pub fn html(line: &[u8]) -> Html<String> {
     let mut html = String::new();
     for span in spans(line) {
         let text = escape(&span.text);

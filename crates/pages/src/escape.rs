@@ -64,6 +64,23 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_html_that_were_made_here_are_not_escaped_again() {
+        #[derive(askama::Template)]
+        #[template(source = "{{ ours }} {{ theirs }}", ext = "html")]
+        struct Piece {
+            ours: crate::tag::Html<String>,
+            theirs: &'static str,
+        }
+        let piece = Piece {
+            ours: crate::tag::icon("running"),
+            theirs: "<b>\u{7}",
+        };
+        let html = askama::Template::render(&piece).unwrap();
+        assert!(html.starts_with("<svg "), "{html}");
+        assert!(html.ends_with("</svg> &#60;b&#62;␇"), "{html}");
+    }
+
+    #[test]
     fn ordinary_text_stays_as_it_is() {
         for text in [
             "",

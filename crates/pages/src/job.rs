@@ -120,7 +120,7 @@ pub struct LogLine {
 }
 
 impl LogLine {
-    fn html(&self) -> Html {
+    fn html(&self) -> Html<String> {
         console::html(&self.bytes)
     }
 

@@ -1,23 +1,12 @@
 //! Small pieces of HTML that many pages hold: times, badges, icons.
 
-use std::fmt;
-
-use askama::filters::HtmlSafe;
 use basalt_model::UtcMicros;
 
 use crate::text;
 
-/// HTML that is safe to stand in a page as it is: made here, from escaped parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Html(pub(crate) String);
-
-impl fmt::Display for Html {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl HtmlSafe for Html {}
+/// HTML that is safe to stand in a page as it is: made here, from escaped parts. Askama's own type:
+/// of any other, only its own escaper would know, and the templates have another.
+pub use askama::filters::Safe as Html;
 
 /// The meaning of a colour; `basalt.css` gives each one in both themes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,22 +57,22 @@ impl Badge {
     }
 
     /// Shape and word in the state's colour.
-    pub fn plain(&self) -> Html {
+    pub fn plain(&self) -> Html<String> {
         self.html("")
     }
 
     /// The same on a coloured ground.
-    pub fn pill(&self) -> Html {
+    pub fn pill(&self) -> Html<String> {
         self.html(" pill")
     }
 
     /// The same, large, for the head of a page.
-    pub fn large(&self) -> Html {
+    pub fn large(&self) -> Html<String> {
         self.html(" pill large")
     }
 
     /// The shape alone; the word for those who do not see it.
-    pub fn shape(&self) -> Html {
+    pub fn shape(&self) -> Html<String> {
         Html(format!(
             "<span class=\"state tone-{}\" title=\"{word}\">{}<span class=\"unseen\">{word}</span></span>",
             self.tone.as_str(),
@@ -92,7 +81,7 @@ impl Badge {
         ))
     }
 
-    fn html(&self, classes: &str) -> Html {
+    fn html(&self, classes: &str) -> Html<String> {
         Html(format!(
             "<span class=\"state{classes} tone-{}\">{}{}</span>",
             self.tone.as_str(),
@@ -110,22 +99,22 @@ fn symbol(name: &str, turning: bool) -> String {
 }
 
 /// A symbol of `icons.html`, by its name without `icon-`.
-pub fn icon(name: &str) -> Html {
+pub fn icon(name: &str) -> Html<String> {
     Html(symbol(&escape(name), false))
 }
 
 /// How long ago, with the moment itself for whoever points at it. `times.ts` keeps it true.
-pub fn ago(then: UtcMicros, now: UtcMicros) -> Html {
+pub fn ago(then: UtcMicros, now: UtcMicros) -> Html<String> {
     time(then, "ago", &text::ago(then, now))
 }
 
 /// How long since, for what goes on.
-pub fn elapsed(then: UtcMicros, now: UtcMicros) -> Html {
+pub fn elapsed(then: UtcMicros, now: UtcMicros) -> Html<String> {
     let micros = now.0.saturating_sub(then.0).max(0);
     time(then, "elapsed", &text::duration_ms(micros as u64 / 1000))
 }
 
-fn time(then: UtcMicros, kind: &str, words: &str) -> Html {
+fn time(then: UtcMicros, kind: &str, words: &str) -> Html<String> {
     Html(format!(
         "<time datetime=\"{}\" title=\"{}\" data-time=\"{kind}\">{}</time>",
         text::rfc3339(then),
