@@ -12,7 +12,7 @@ use sha2::Digest;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, SecurityRequirement};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
 use super::tag::conditional;
 
@@ -70,6 +70,7 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
         .map(|(path, mut item)| {
             for operation in operations(&mut item) {
                 name(operation);
+                describe(operation);
                 operation
                     .responses
                     .responses
@@ -90,6 +91,26 @@ fn name(operation: &mut Operation) {
     let texts = [&mut operation.summary, &mut operation.description];
     for text in texts.into_iter().flatten() {
         *text = text.replace('\n', " ");
+    }
+}
+
+/// The standard wants a description of every answer; most say no more than their status.
+fn describe(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        if response.description.is_empty() {
+            response.description = match status.as_str() {
+                "201" => "It is made.",
+                "202" => "It is begun.",
+                "204" => "It is done; there is nothing to say about it.",
+                "206" => "The part of it that was asked for.",
+                "304" => "It is as it was.",
+                _ => "What was asked for.",
+            }
+            .into();
+        }
     }
 }
 
