@@ -50,6 +50,12 @@ pub enum UseCaseError {
         /// What is away.
         message: String,
     },
+    /// There is no room for it on the store's disk.
+    #[error("{message}")]
+    Full {
+        /// What is full.
+        message: String,
+    },
     /// A bug, or a store whose content makes no sense.
     #[error("{message}")]
     Internal {
@@ -86,6 +92,12 @@ impl UseCaseError {
 
 impl From<StoreError> for UseCaseError {
     fn from(error: StoreError) -> Self {
+        if error.is_full() {
+            tracing::error!(error = %causes(&error), "the store's disk is full");
+            return Self::Full {
+                message: "the disk of the lab's database is full; nothing was changed".into(),
+            };
+        }
         if error.is_transient() {
             tracing::warn!(error = %causes(&error), "the store is away");
             return Self::Unavailable {

@@ -235,14 +235,22 @@ impl Store {
             .last_used
             .is_none_or(|used| now.0 - used.0 >= USE_NOTED_EVERY_US)
         {
-            let mut transaction = self.database().write_apart(DOING).await?;
-            transaction
-                .execute(sql::TOKEN_USED, values![found.id.0, now])
-                .await?;
-            transaction.commit().await?;
-            found.last_used = Some(now);
+            match self.note_use(found.id, now).await {
+                Ok(()) => found.last_used = Some(now),
+                // Whoever is let in can still read.
+                Err(error) if error.is_full() => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(Some(found))
+    }
+
+    async fn note_use(&self, token: TokenId, now: UtcMicros) -> Result<(), StoreError> {
+        let mut transaction = self.database().write_apart("note a token's use").await?;
+        transaction
+            .execute(sql::TOKEN_USED, values![token.0, now])
+            .await?;
+        transaction.commit().await
     }
 
     /// Tokens, newest first: of one account, or all. Revoked and void ones too.

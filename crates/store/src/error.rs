@@ -23,7 +23,16 @@ pub enum StoreError {
         /// How long it was waited for.
         after: Duration,
     },
-    /// The database refused a statement: a defect here, or a full disk.
+    /// The database's disk is full. Nothing of the operation took effect; it may be asked again
+    /// once there is room.
+    #[error("cannot {doing}: the database's disk is full")]
+    Full {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database says.
+        source: sqlx::Error,
+    },
+    /// The database refused a statement: a defect here.
     #[error("cannot {doing}")]
     Database {
         /// What was being done.
@@ -89,15 +98,46 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether asking again later may succeed: the database or the network is at fault, not the
-    /// request.
+    /// Whether asking again later may succeed: the database, the network or a full disk is at
+    /// fault, not the request.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Slow { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Slow { .. }) || self.is_full()
+    }
+
+    /// Whether there is no room for it: somebody has to make some.
+    pub fn is_full(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = match self {
+            Self::Full { .. } => return true,
+            Self::Object { source, .. } => Some(source),
+            Self::File { source, .. } => Some(source),
+            _ => None,
+        };
+        while let Some(error) = cause {
+            // An error within an error of the system is not among its sources.
+            let mut system = error.downcast_ref::<std::io::Error>();
+            while let Some(error) = system {
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+                ) {
+                    return true;
+                }
+                system = error
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<std::io::Error>());
+            }
+            cause = error.source();
+        }
+        false
     }
 }
 
 /// Sorts what the driver says.
 pub(crate) fn database(doing: &'static str, source: sqlx::Error) -> StoreError {
+    let code = source.as_database_error().and_then(|error| error.code());
+    if code.is_some_and(|code| is_full(&code)) {
+        return StoreError::Full { doing, source };
+    }
     let gone = match &source {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -131,6 +171,12 @@ fn passes(code: &str) -> bool {
     }
 }
 
+/// Whether an error code of the database says that its disk is full: SQLite's `SQLITE_FULL` and
+/// `SQLITE_IOERR_SHMSIZE` (the index of its log finds no room), PostgreSQL's `disk_full`.
+fn is_full(code: &str) -> bool {
+    matches!(code, "13" | "4874" | "53100")
+}
+
 /// Something that a caller named does not exist.
 pub(crate) fn unknown(what: &'static str, name: impl std::fmt::Display) -> StoreError {
     StoreError::Unknown {
@@ -150,6 +196,10 @@ mod tests {
         assert_eq!(
             codes.map(passes),
             [true, true, false, true, true, false, false]
+        );
+        assert_eq!(
+            ["13", "53100", "53200", "5"].map(is_full),
+            [true, true, false, false]
         );
     }
 }

@@ -38,6 +38,8 @@ pub enum ProblemKind {
     Unavailable,
     /// It took too long.
     TimedOut,
+    /// There is no room for it.
+    Full,
 }
 
 impl ProblemKind {
@@ -57,6 +59,7 @@ impl ProblemKind {
         Self::Internal,
         Self::Unavailable,
         Self::TimedOut,
+        Self::Full,
     ];
 
     /// Word, status, title, and the way out where nobody knows a better one.
@@ -148,6 +151,13 @@ impl ProblemKind {
                 "It took too long",
                 "ask again; if it was to change something, look first whether it did",
             ),
+            Self::Full => (
+                "storage-full",
+                StatusCode::INSUFFICIENT_STORAGE,
+                "The server's disk is full",
+                "ask again when the lab's administrator has made room where the server keeps its \
+                 database and logs; what was taken before is safe, and can be read",
+            ),
         }
     }
 
@@ -222,6 +232,7 @@ impl From<UseCaseError> for ApiProblem {
                 tracing::warn!(%detail, "a request could not be served");
                 (ProblemKind::Unavailable, None)
             }
+            UseCaseError::Full { .. } => (ProblemKind::Full, None),
             UseCaseError::Internal { .. } => {
                 tracing::error!(%detail, "a request met a bug");
                 return Self::new(

@@ -285,11 +285,15 @@ fn answer(status: StatusCode, received: Option<u64>, text: String) -> Response {
 
 fn failed(error: &StoreError) -> Response {
     tracing::warn!(error = %causes(error), "cannot take a run's file");
-    let status = match error.is_transient() {
-        true => StatusCode::SERVICE_UNAVAILABLE,
-        false => StatusCode::INTERNAL_SERVER_ERROR,
+    let (status, message) = match (error.is_full(), error.is_transient()) {
+        (true, _) => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "the server's disk is full\n",
+        ),
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "the store is away\n"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "the store is broken\n"),
     };
-    (status, "the store is away\n").into_response()
+    (status, message).into_response()
 }
 
 #[cfg(test)]

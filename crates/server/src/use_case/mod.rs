@@ -64,7 +64,9 @@ macro_rules! patiently {
         loop {
             match $operation.await {
                 Ok(value) => break Ok(value),
-                Err(error) if error.is_transient() && patience.wait().await => {}
+                // A disk does not become empty while somebody waits for his answer.
+                Err(error) if error.is_transient() && !error.is_full() && patience.wait().await => {
+                }
                 Err(error) => break Err($crate::error::UseCaseError::from(error)),
             }
         }

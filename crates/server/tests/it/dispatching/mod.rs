@@ -6,6 +6,7 @@ mod canceling;
 mod database;
 mod disk;
 mod fencing;
+mod full_disk;
 mod greeting;
 mod large_log;
 mod runs;

@@ -38,8 +38,13 @@ pub struct Process {
 
 impl Site {
     pub fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// In a directory that exists.
+    pub fn below(parent: &std::path::Path) -> Self {
         Self {
-            directory: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir_in(parent).unwrap(),
             limits: Limits::default(),
             database: None,
             tcp: false,
