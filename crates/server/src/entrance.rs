@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -24,6 +25,12 @@ const HEAD_LIMIT: Duration = Duration::from_secs(15);
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// More connections at once wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 4096;
+/// A client that acknowledges or takes nothing for so long is gone.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// A client to whom nothing is sent is asked after so long whether it is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_PERIOD: Duration = Duration::from_secs(10);
+const KEEPALIVE_COUNT: u32 = 3;
 /// Pause after an accept that failed: usually there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -76,11 +83,26 @@ impl Listener {
             Self::Tcp(listener, acceptor) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
+                give_up_on_the_silent(&stream)?;
                 Ok(Connection::Tcp(stream, address, acceptor.clone()))
             }
             Self::Unix(listener) => Ok(Connection::Unix(listener.accept().await?.0)),
         }
     }
+}
+
+/// Has the kernel end a connection whose other end is gone without a word, or takes nothing: what
+/// waits for it in memory waits no longer than this.
+fn give_up_on_the_silent(stream: &TcpStream) -> std::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_PERIOD)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_COUNT)?;
+    // It counts for what is sent and not acknowledged as for what finds the other end's window
+    // closed (tcp(7)).
+    let limit = u32::try_from(SILENCE_LIMIT.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(stream, limit)?;
+    Ok(())
 }
 
 /// Accepts connections until it is told to stop, and sees them to their end.
@@ -185,5 +207,27 @@ impl Entrance {
     pub(crate) async fn ended(&self) {
         self.connections.close();
         self.connections.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_vanishes_or_never_reads_is_dropped_within_a_minute() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let entrance = Listener::Tcp(listener, None);
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), entrance.accept());
+        let _client = client.unwrap();
+        let Ok(Connection::Tcp(stream, ..)) = accepted else {
+            panic!("no connection");
+        };
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 60_000);
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        let silence = sockopt::tcp_keepidle(&stream).unwrap()
+            + sockopt::tcp_keepintvl(&stream).unwrap() * sockopt::tcp_keepcnt(&stream).unwrap();
+        assert_eq!(silence, Duration::from_secs(60));
     }
 }
