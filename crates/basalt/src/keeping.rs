@@ -144,7 +144,10 @@ impl Keeping {
     pub fn explain(&self, error: &basalt_console::session::SessionError) -> String {
         use basalt_console::session::SessionError;
         let mut text = chain(error);
-        if matches!(error, SessionError::Connect(_) | SessionError::Restart(_)) {
+        if matches!(
+            error,
+            SessionError::Connect { .. } | SessionError::Restart(_)
+        ) {
             let log = self.state.join(LOG);
             text.push_str(&format!("; {} may say why", log.display()));
         }

@@ -22,8 +22,11 @@ use crate::protocol::{
     Status, VERSION,
 };
 
-/// How long a keeper may take to answer what needs no typing.
+/// How long a keeper may take to answer who only asks.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// The same for what a run cannot do without. A keeper that is there and does not answer stands
+/// still: it goes on with its host, and captures what the board said meanwhile.
+pub(crate) const STANDSTILL_LIMIT: Duration = Duration::from_secs(60);
 
 /// A keeper cannot be met.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +187,7 @@ impl KeeperClient {
             console: console.to_owned(),
             source_only,
         };
-        let Answer::View { .. } = self.ask(operation, ANSWER_LIMIT).await? else {
+        let Answer::View { .. } = self.ask(operation, STANDSTILL_LIMIT).await? else {
             return Err(RequestError::Unexpected);
         };
         // The receiving task has put the view there before it went on to the events after it.
@@ -199,7 +202,7 @@ impl KeeperClient {
             console: console.to_owned(),
             writer: writer.to_owned(),
         };
-        self.ask_done(operation, ANSWER_LIMIT).await
+        self.ask_done(operation, STANDSTILL_LIMIT).await
     }
 
     /// Gives the right to type back.
@@ -228,7 +231,7 @@ impl KeeperClient {
         };
         // A serial port at 4800 baud takes 2 ms for a byte.
         let per_byte = character_delay + Duration::from_millis(2);
-        let limit = ANSWER_LIMIT + per_byte * bytes.len() as u32;
+        let limit = STANDSTILL_LIMIT + per_byte * bytes.len() as u32;
         self.ask_done(operation, limit).await
     }
 
@@ -237,7 +240,7 @@ impl KeeperClient {
         let operation = Operation::Sync {
             console: console.to_owned(),
         };
-        match self.ask(operation, ANSWER_LIMIT).await? {
+        match self.ask(operation, STANDSTILL_LIMIT).await? {
             Answer::Synced { end } => Ok(end),
             _ => Err(RequestError::Unexpected),
         }
@@ -248,7 +251,7 @@ impl KeeperClient {
         let operation = Operation::Add {
             consoles: consoles.to_vec(),
         };
-        self.ask_done(operation, ANSWER_LIMIT).await
+        self.ask_done(operation, STANDSTILL_LIMIT).await
     }
 
     /// Ends the keeper.

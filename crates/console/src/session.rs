@@ -18,12 +18,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::client::{ConnectError, KeeperClient, RequestError};
+use crate::client::{ConnectError, KeeperClient, RequestError, STANDSTILL_LIMIT};
 use crate::layout::console_dir;
 use crate::protocol::{ConsoleView, KeptConsole, Refusal, SourceState};
 use crate::segment::{ChunkBody, ReadError, SegmentReader};
 
-/// How long it may take until a keeper is there, started by the hook or found.
+/// How long it may take until a keeper is there, started by the hook or found. One that is there and
+/// stands still is waited for as long as for any other answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// The pause between attempts to connect to a keeper that is just starting.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
@@ -69,8 +70,14 @@ impl fmt::Debug for Attachment {
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// No keeper could be met in time.
-    #[error("no console keeper answers after {} s", CONNECT_LIMIT.as_secs())]
-    Connect(#[source] ConnectError),
+    #[error("no console keeper answers after {} s", after.as_secs())]
+    Connect {
+        /// How long it was waited for.
+        after: Duration,
+        /// What became of the last try.
+        #[source]
+        source: ConnectError,
+    },
     /// The hook that starts a keeper failed.
     #[error("the console keeper cannot be started")]
     Restart(#[source] io::Error),
@@ -446,14 +453,14 @@ impl Drop for BoardConsole {
 /// Meets a keeper, has the console kept, claims it and watches it. A keeper that goes away meanwhile
 /// is started again.
 async fn connect(attachment: Attachment) -> Result<Connected, SessionError> {
-    let until = Instant::now() + CONNECT_LIMIT;
-    let mut next_start = Instant::now();
+    let begun = Instant::now();
+    let mut next_start = begun;
     loop {
-        match connect_once(&attachment, until, &mut next_start).await {
+        match connect_once(&attachment, begun, &mut next_start).await {
             Err(SessionError::Request {
                 source: RequestError::Gone,
                 ..
-            }) if Instant::now() < until => tokio::time::sleep(CONNECT_PAUSE).await,
+            }) if begun.elapsed() < CONNECT_LIMIT => tokio::time::sleep(CONNECT_PAUSE).await,
             result => return result,
         }
     }
@@ -461,10 +468,10 @@ async fn connect(attachment: Attachment) -> Result<Connected, SessionError> {
 
 async fn connect_once(
     attachment: &Attachment,
-    until: Instant,
+    begun: Instant,
     next_start: &mut Instant,
 ) -> Result<Connected, SessionError> {
-    let client = meet(attachment, until, next_start).await?;
+    let client = meet(attachment, begun, next_start).await?;
     let console = &attachment.console.name;
     let failed = |what: &'static str| {
         move |source| SessionError::Request {
@@ -489,7 +496,7 @@ async fn connect_once(
 
 async fn meet(
     attachment: &Attachment,
-    until: Instant,
+    begun: Instant,
     next_start: &mut Instant,
 ) -> Result<KeeperClient, SessionError> {
     let who = attachment.writer.as_deref().unwrap_or("reader");
@@ -498,14 +505,25 @@ async fn meet(
             Ok(client) => return Ok(client),
             Err(error) => error,
         };
-        if Instant::now() >= until {
-            return Err(SessionError::Connect(error));
+        let limit = match &error {
+            ConnectError::Hello {
+                source: RequestError::Timeout(_),
+                ..
+            } => STANDSTILL_LIMIT,
+            ConnectError::Hello { .. } | ConnectError::Connect { .. } => CONNECT_LIMIT,
+        };
+        let failed = |source| SessionError::Connect {
+            after: begun.elapsed(),
+            source,
+        };
+        if begun.elapsed() >= limit {
+            return Err(failed(error));
         }
         if Instant::now() >= *next_start {
             let restart = (attachment.restart)();
-            match tokio::time::timeout_at(until, restart).await {
+            match tokio::time::timeout_at(begun + limit, restart).await {
                 Ok(result) => result.map_err(SessionError::Restart)?,
-                Err(_) => return Err(SessionError::Connect(error)),
+                Err(_) => return Err(failed(error)),
             }
             *next_start = Instant::now() + START_PAUSE;
             continue;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use basalt_console::KeptConsole;
 use basalt_console::protocol::{Answer, Message, Request, VERSION};
 use basalt_console::session::{Attachment, BoardConsole, Event, Restart, SessionError};
+use basalt_lab::profile::ConsoleSource;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -211,4 +213,37 @@ async fn a_keeper_that_goes_away_while_it_is_being_met_is_started_again() {
     assert_eq!(started.load(Ordering::Relaxed), 1);
     let _stream = board.accept().await;
     console.wait_open(Instant::now() + LIMIT).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_that_stands_still_is_waited_for_longer_than_one_that_is_not_there() {
+    let state = tempfile::tempdir().unwrap();
+    let nobody: Restart = Arc::new(|| Box::pin(async { Ok(()) }));
+    let attachment = Attachment {
+        state_dir: state.path().to_owned(),
+        console: KeptConsole {
+            name: "a".into(),
+            source: ConsoleSource::Tcp {
+                host: "127.0.0.1".into(),
+                port: 1,
+            },
+        },
+        writer: None,
+        from: None,
+        restart: nobody,
+    };
+    let gave_up_after = || async {
+        let begun = tokio::time::Instant::now();
+        let error = BoardConsole::attach(attachment.clone()).await.unwrap_err();
+        assert!(matches!(error, SessionError::Connect { .. }), "{error}");
+        begun.elapsed()
+    };
+    let missing = gave_up_after().await;
+    // Its socket is there, as one that stands still leaves it: connections wait in its queue.
+    let socket = basalt_console::layout::socket_path(state.path());
+    let _keeper = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    let standing_still = gave_up_after().await;
+    let half_a_minute = Duration::from_secs(30);
+    assert!(missing < half_a_minute, "{missing:?}");
+    assert!(standing_still > half_a_minute, "{standing_still:?}");
 }
