@@ -89,6 +89,11 @@ impl Away {
         });
     }
 
+    /// Whether nothing was ever acknowledged.
+    pub fn is_unheard(&self) -> bool {
+        self.acknowledged.is_none()
+    }
+
     /// For how long nothing has been acknowledged; `None` where nothing ever was.
     pub fn silence(&self, now: Stamp, boot_id: &BootId) -> Option<Duration> {
         let last = self.acknowledged.as_ref()?;

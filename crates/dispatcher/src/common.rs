@@ -1,7 +1,7 @@
 //! What all tasks of a dispatcher have in common.
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use basalt_artifacts::Cache;
 use basalt_clock::Clock;
@@ -12,6 +12,7 @@ use basalt_runner::host::HostState;
 use tokio::sync::Semaphore;
 
 use crate::config::Tempo;
+use crate::reserve::Reserve;
 
 /// So many runs are made on disk at the same time.
 const ACCEPT_AT_ONCE: usize = 4;
@@ -53,12 +54,21 @@ pub struct Common {
     pub tempo: Tempo,
     /// Who may make a run on disk now: a hundred at once would wait for one disk, each with a thread.
     pub accepting: Semaphore,
+    /// Room on the disk for bad times.
+    pub reserve: Arc<Reserve>,
     cache: RwLock<Cache>,
 }
 
 impl Common {
     /// Opens what lies in the state directory. Must be called within a tokio runtime.
-    pub fn new(state: &Path, host: HostState, cache: Cache, keeper: Restart, tempo: Tempo) -> Self {
+    pub fn new(
+        state: &Path,
+        host: HostState,
+        cache: Cache,
+        keeper: Restart,
+        tempo: Tempo,
+        reserve: Reserve,
+    ) -> Self {
         Self {
             state: state.to_owned(),
             host,
@@ -67,6 +77,7 @@ impl Common {
             keeper,
             tempo,
             accepting: Semaphore::new(ACCEPT_AT_ONCE),
+            reserve: Arc::new(reserve),
             cache: RwLock::new(cache),
         }
     }

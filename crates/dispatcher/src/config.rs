@@ -44,6 +44,8 @@ pub struct Retention {
     pub age: Duration,
     /// Together they may take so many bytes; the oldest are removed first.
     pub bytes: u64,
+    /// So much room on the disk is kept for a time when there is none.
+    pub reserve: u64,
 }
 
 impl Default for Retention {
@@ -51,6 +53,7 @@ impl Default for Retention {
         Self {
             age: Duration::from_secs(7 * 24 * 3600),
             bytes: 10 << 30,
+            reserve: 32 << 20,
         }
     }
 }
@@ -67,6 +70,8 @@ pub struct Tempo {
     /// Up to this. A local server, whose socket costs nothing to try, is never waited for longer
     /// than [`Tempo::redial_local`].
     pub redial_most: Duration,
+    /// Up to this, where a person has to do something first.
+    pub redial_refused: Duration,
     /// The longest pause before another try of a server on this host.
     pub redial_local: Duration,
     /// A connection over which nothing comes for so long is given up.
@@ -82,6 +87,7 @@ impl Default for Tempo {
             idle: Duration::from_millis(200),
             redial: Duration::from_millis(250),
             redial_most: Duration::from_secs(15),
+            redial_refused: Duration::from_secs(60),
             redial_local: Duration::from_millis(250),
             silence: Duration::from_secs(20),
             farewell: Duration::from_secs(10),
@@ -105,6 +111,17 @@ pub enum DispatcherError {
         /// Why not.
         #[source]
         source: std::io::Error,
+    },
+    /// The server does not let it in, and never did: a person has to do something.
+    #[error(
+        "the server does not let dispatcher {name} in: {reason}; make its token anew with \
+         `basalt dispatchers add {name} > FILE`, and see that the lab names it"
+    )]
+    Refused {
+        /// The dispatcher.
+        name: DispatcherName,
+        /// What the server said.
+        reason: String,
     },
     /// The lab's state on this host cannot be used.
     #[error("the lab's state on this host cannot be used")]

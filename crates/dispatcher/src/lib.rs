@@ -6,6 +6,7 @@
 //! - `uplink` follows a run's files and tells the server: it buffers nothing but what is on its way.
 //! - `slice` is the lab that was in force last, kept for the time without a server; `facts` what
 //!   relays and consoles say; `keeper` has all consoles captured, always.
+//! - `reserve` keeps room on the disk for the ends of runs that find none.
 //! - `away` ends the runs of a dispatcher that the server has forgotten about (decision D2).
 //! - [`instance`] keeps two dispatchers off one state directory and says who runs there.
 //!
@@ -22,6 +23,7 @@ pub mod instance;
 mod keeper;
 mod lease;
 mod performance;
+mod reserve;
 mod retention;
 mod slice;
 mod uplink;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::common::Common;
 use crate::lease::LeaseRecord;
+use crate::reserve::is_disk_full;
 
 /// How long the way to a console may take to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -58,6 +59,22 @@ pub struct Performance {
     pub grown: watch::Sender<Grown>,
 }
 
+/// Why a run's files cannot be used.
+struct Broken {
+    reason: String,
+    /// There is no room on the disk.
+    is_full: bool,
+}
+
+impl Broken {
+    fn by(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self {
+            reason: chain(error),
+            is_full: is_disk_full(error),
+        }
+    }
+}
+
 impl Performance {
     /// Performs the run, or goes on with it. `taken`: its directory and board, where they are at
     /// hand.
@@ -66,11 +83,20 @@ impl Performance {
         let mut tries = 0;
         loop {
             tries += 1;
-            let reason = match self.attempt(taken.take()).await {
+            let Broken {
+                mut reason,
+                is_full,
+            } = match self.attempt(taken.take()).await {
                 Ok(summary) => return Performed::Ended(summary),
-                Err(reason) => reason,
+                Err(broken) => broken,
             };
             tracing::error!(run.id = %self.lease.run, reason, "a run's files cannot be used");
+            if is_full {
+                match self.end_on_full_disk(reason).await {
+                    Ok(summary) => return Performed::Ended(summary),
+                    Err(broken) => reason = broken.reason,
+                }
+            }
             if tries < TRIES {
                 tokio::time::sleep(TRY_PAUSE).await;
                 continue;
@@ -80,7 +106,7 @@ impl Performance {
         }
     }
 
-    async fn attempt(&self, taken: Option<(RunDirectory, BoardLock)>) -> Result<Summary, String> {
+    async fn attempt(&self, taken: Option<(RunDirectory, BoardLock)>) -> Result<Summary, Broken> {
         let (directory, lock) = match taken {
             Some(taken) => taken,
             None => self.take().await?,
@@ -88,7 +114,7 @@ impl Performance {
         let resources = self.resources(directory.plan(), lock);
         let running = basalt_runner::run(directory, resources);
         match AssertUnwindSafe(running).catch_unwind().await {
-            Ok(ended) => ended.map_err(|error: RunError| chain(&error)),
+            Ok(ended) => ended.map_err(|error: RunError| Broken::by(&error)),
             Err(panic) => {
                 let said = panic
                     .downcast_ref::<&str>()
@@ -101,23 +127,39 @@ impl Performance {
     }
 
     /// A bug in the runner ended it: the run ends with that word, and the others go on.
-    async fn give_up(&self, said: String) -> Result<Summary, String> {
+    async fn give_up(&self, said: String) -> Result<Summary, Broken> {
         tracing::error!(run.id = %self.lease.run, panic = said, "the runner broke off");
         let message = format!("the runner broke off: {said}");
         let failure = Failure::new(Culprit::Bug, "runner-panicked", message);
+        self.end(failure).await
+    }
+
+    /// What the run has to write found no room: its end gets some of the reserve.
+    async fn end_on_full_disk(&self, said: String) -> Result<Summary, Broken> {
+        self.common.reserve.release();
+        // Whoever ended it before has said why.
+        self.ending.disk_full(&said);
+        self.end(self.ending.failure()).await
+    }
+
+    /// Ends the run with a failure of ours, its board off.
+    async fn end(&self, failure: Failure) -> Result<Summary, Broken> {
         let (directory, lock) = self.take().await?;
         let resources = self.resources(directory.plan(), lock);
         let given_up = basalt_runner::give_up(directory, resources, failure);
         match AssertUnwindSafe(given_up).catch_unwind().await {
-            Ok(ended) => ended.map_err(|error| chain(&error)),
-            Err(_) => Err("the runner broke off again at the end of the run".into()),
+            Ok(ended) => ended.map_err(|error| Broken::by(&error)),
+            Err(_) => Err(Broken {
+                reason: "the runner broke off again at the end of the run".into(),
+                is_full: false,
+            }),
         }
     }
 
     /// Opens the run's directory and takes its board. A board that somebody of this host has is
     /// waited for: the run's own deadlines go on meanwhile.
-    async fn take(&self) -> Result<(RunDirectory, BoardLock), String> {
-        let directory = RunDirectory::open(&self.path).map_err(|error| chain(&error))?;
+    async fn take(&self) -> Result<(RunDirectory, BoardLock), Broken> {
+        let directory = RunDirectory::open(&self.path).map_err(|error| Broken::by(&error))?;
         let plan = directory.plan();
         let who = format!("run {} of job {}", self.lease.run, self.lease.job);
         let mut said = false;
@@ -137,7 +179,7 @@ impl Performance {
                     }
                     tokio::time::sleep(HELD_PAUSE).await;
                 }
-                Err(error) => return Err(chain(&error)),
+                Err(error) => return Err(Broken::by(&error)),
             }
         }
     }
@@ -277,6 +319,7 @@ mod tests {
             cache,
             keeper,
             Tempo::default(),
+            crate::reserve::Reserve::take(&state.path().join("reserve"), 0).unwrap(),
         ));
         let run = basalt_model::RunId::from_uuid(uuid::Uuid::now_v7());
         let board = BoardName::new("b");

@@ -122,6 +122,7 @@ mod tests {
         let keep = |age, bytes| Retention {
             age: Duration::from_secs(age),
             bytes,
+            reserve: 0,
         };
         let now = new_at + Duration::from_secs(20);
         assert_eq!(sweep(runs.path(), keep(60, 1000), now).unwrap(), 0);

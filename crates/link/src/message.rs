@@ -163,6 +163,13 @@ pub enum Up {
     },
     /// It is stopping: no new runs.
     Stopping,
+    /// It takes no runs for a while, or takes them again. Said when it changes, and after `welcome`
+    /// where it takes none.
+    Closed {
+        /// Why not, for a person; nothing where it takes runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A kind of a later release.
     #[serde(other)]
     Unknown,

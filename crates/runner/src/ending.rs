@@ -16,6 +16,9 @@ pub const LAB_STOPPED: &str = "lab-stopped";
 /// The code of a run whose board is another lease's by now (decision D1).
 pub const LEASE_LOST: &str = "lease-lost";
 
+/// The code of a run that found no room on its host's disk (decision D23).
+pub const DISK_FULL: &str = "disk-full";
+
 /// Ends a run from outside, whatever it does. Clones end the same run; who comes first says why.
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
@@ -61,6 +64,12 @@ impl Ending {
         self.end(Failure::infrastructure(Part::Host, LEASE_LOST, message));
     }
 
+    /// The disk of this host is full: what the board says cannot be kept.
+    pub fn disk_full(&self, said: &str) {
+        let message = format!("the disk of the dispatcher's host is full: {said}");
+        self.end(Failure::infrastructure(Part::Host, DISK_FULL, message));
+    }
+
     fn end(&self, failure: Failure) {
         // Whoever was first has said why.
         let _ = self.why.set(failure);
@@ -88,7 +97,8 @@ impl Ending {
 
 /// Whether a failure is an ending from outside: no other attempt, whatever the block allows.
 pub(crate) fn is_ending(failure: &Failure) -> bool {
-    [CANCELED, SERVER_AWAY, LAB_STOPPED, LEASE_LOST].contains(&failure.code.as_str())
+    let endings = [CANCELED, SERVER_AWAY, LAB_STOPPED, LEASE_LOST, DISK_FULL];
+    endings.contains(&failure.code.as_str())
 }
 
 #[cfg(test)]

@@ -124,6 +124,18 @@ pub struct DispatcherFacts {
     /// without the server's knowledge).
     #[serde(default)]
     pub boards_usable_from: Option<UtcMicros>,
+    /// It takes no runs for a while, by its own word.
+    #[serde(default)]
+    pub closed: Option<Closed>,
+}
+
+/// A dispatcher that takes no runs for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Why: `its disk is full`.
+    pub reason: String,
+    /// Since when.
+    pub since: UtcMicros,
 }
 
 /// This job should get this board.
@@ -152,6 +164,8 @@ impl Wants {
 impl DispatcherFacts {
     /// Whether its boards are given to jobs, but for [`DispatcherFacts::boards_usable_from`].
     pub(crate) fn takes_jobs(&self) -> bool {
-        self.state == DispatcherState::Online && self.mode == DispatcherMode::Active
+        self.state == DispatcherState::Online
+            && self.mode == DispatcherMode::Active
+            && self.closed.is_none()
     }
 }

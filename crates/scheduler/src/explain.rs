@@ -112,6 +112,17 @@ impl Scheduler {
                 reason: facts.mode_reason.clone(),
             });
         }
+        if let Some(closed) = facts
+            .closed
+            .as_ref()
+            .filter(|_| facts.state == DispatcherState::Online)
+        {
+            reasons.push(Reason::DispatcherClosed {
+                dispatcher: name.clone(),
+                since: closed.since,
+                reason: closed.reason.clone(),
+            });
+        }
         if facts.state == DispatcherState::Offline {
             reasons.push(Reason::DispatcherOffline {
                 dispatcher: name.clone(),

@@ -88,6 +88,15 @@ pub enum Reason {
         /// Since when.
         since: UtcMicros,
     },
+    /// Its dispatcher takes no runs for a while, by its own word.
+    DispatcherClosed {
+        /// Which.
+        dispatcher: DispatcherName,
+        /// Since when.
+        since: UtcMicros,
+        /// Why.
+        reason: String,
+    },
     /// Its dispatcher was silent, and may still drive the board without the server's knowledge.
     Fenced {
         /// Which.
@@ -118,7 +127,7 @@ impl Reason {
             Self::Decided { .. } => 1,
             Self::Held { .. } => 2,
             Self::Fenced { .. } => 3,
-            Self::DispatcherOffline { .. } => 4,
+            Self::DispatcherOffline { .. } | Self::DispatcherClosed { .. } => 4,
             Self::DispatcherMode { .. } => 5,
             Self::DispatcherUnknown { .. } => 6,
             Self::Health {
@@ -170,6 +179,14 @@ impl Reason {
             }
             Self::DispatcherOffline { dispatcher, since } => format!(
                 "has a dispatcher, {dispatcher}, that has been offline {}",
+                since_then(*since, now)
+            ),
+            Self::DispatcherClosed {
+                dispatcher,
+                since,
+                reason,
+            } => format!(
+                "has a dispatcher, {dispatcher}, that has taken no runs {}: {reason}",
                 since_then(*since, now)
             ),
             Self::Fenced { dispatcher, until } => format!(

@@ -23,7 +23,7 @@ mod explanation;
 mod scheduler;
 
 pub use change::{
-    BoardFacts, Change, Decision, DispatcherFacts, Holder, Occupancy, QueuedJob, Wants,
+    BoardFacts, Change, Closed, Decision, DispatcherFacts, Holder, Occupancy, QueuedJob, Wants,
 };
 pub use explanation::{Candidate, Explanation, Place, Reason};
 pub use scheduler::Scheduler;

@@ -40,6 +40,8 @@ struct Entry {
     revision: Option<i64>,
     problems: Vec<String>,
     stopping: bool,
+    /// It takes no runs for a while: why, and since when.
+    closed: Option<(String, UtcMicros)>,
     /// Its runs were given up in this silence.
     given_up: bool,
     /// One greeting at a time.
@@ -70,6 +72,8 @@ pub struct Standing {
     pub revision: Option<i64>,
     /// What it could not apply of that revision.
     pub problems: Vec<String>,
+    /// It takes no runs for a while: why, and since when.
+    pub closed: Option<(String, UtcMicros)>,
 }
 
 impl Registry {
@@ -114,6 +118,7 @@ impl Registry {
         entry.link = Some(link.clone());
         entry.acknowledged = entry.acknowledged.max(now);
         entry.stopping = false;
+        entry.closed = None;
         entry.given_up = false;
         link
     }
@@ -158,6 +163,14 @@ impl Registry {
         self.lock().entry(name, self.started).stopping = true;
     }
 
+    /// Notes that a dispatcher takes no runs for a while and why, or takes them again.
+    pub(crate) fn closed(&self, name: &DispatcherName, reason: Option<String>, now: UtcMicros) {
+        let mut known = self.lock();
+        let entry = known.entry(name, self.started);
+        let since = entry.closed.as_ref().map_or(now, |(_, since)| *since);
+        entry.closed = reason.map(|reason| (reason, since));
+    }
+
     /// What is known of a dispatcher.
     pub fn standing(&self, name: &DispatcherName) -> Standing {
         let known = self.lock();
@@ -170,6 +183,7 @@ impl Registry {
             heard: entry.heard,
             revision: entry.revision,
             problems: entry.problems.clone(),
+            closed: entry.closed.clone(),
         }
     }
 
@@ -250,6 +264,7 @@ impl Known {
                 revision: None,
                 problems: Vec::new(),
                 stopping: false,
+                closed: None,
                 given_up: false,
                 greeting: Arc::default(),
             })

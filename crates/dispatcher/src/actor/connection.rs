@@ -33,6 +33,8 @@ pub struct Dialling {
     under_way: Option<BoxFuture<'static, Opened>>,
     pause: Duration,
     said: bool,
+    /// What a person has to do something about was said.
+    said_refused: bool,
 }
 
 impl Dialling {
@@ -48,6 +50,7 @@ impl Dialling {
             under_way: None,
             pause: Duration::ZERO,
             said: false,
+            said_refused: false,
         }
     }
 
@@ -79,11 +82,7 @@ impl Dialling {
     pub fn failed(&mut self, error: &DialError) {
         let reason = basalt_runner::session::chain(error);
         if !error.is_passing() {
-            tracing::error!(
-                link.reason = reason,
-                "the server does not let this dispatcher in"
-            );
-            self.pause = self.tempo.redial_most;
+            self.refused(&reason);
         } else if self.said {
             tracing::debug!(link.reason = reason, "the server is not there");
         } else {
@@ -92,15 +91,34 @@ impl Dialling {
         }
     }
 
-    /// The server does not want this dispatcher; a person has to do something.
-    pub fn refused(&mut self) {
-        self.pause = self.tempo.redial_most;
+    /// The server does not want this dispatcher; a person has to do something. It did before, so
+    /// that it is tried on.
+    pub fn refused(&mut self, reason: &str) {
+        self.pause = match self.said_refused {
+            true => self.tempo.redial_refused,
+            false => self.tempo.redial_most,
+        };
+        if self.said_refused {
+            tracing::debug!(
+                link.reason = reason,
+                "the server does not let this dispatcher in"
+            );
+        } else {
+            tracing::error!(
+                link.reason = reason,
+                "the server does not let this dispatcher in, and has before; it is tried again \
+                 every minute or so: make its token anew with `basalt dispatchers add`, give it \
+                 the file, and start it again"
+            );
+            self.said_refused = true;
+        }
     }
 
     /// The server has welcomed us.
     pub fn succeeded(&mut self) {
         self.pause = Duration::ZERO;
         self.said = false;
+        self.said_refused = false;
     }
 }
 
@@ -112,14 +130,14 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 /// How far a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     /// `hello` was sent, or will be.
     Greeting(Option<Stamp>),
     /// The server has answered.
     Welcome,
-    /// The server wants nothing of us.
-    Refused,
+    /// The server wants nothing of us, and said why.
+    Refused(String),
 }
 
 /// A connection that is there.
@@ -180,17 +198,21 @@ impl Connection {
     pub fn welcomed(&mut self) -> Option<Stamp> {
         match std::mem::replace(&mut self.phase, Phase::Welcome) {
             Phase::Greeting(sent) => sent,
-            Phase::Welcome | Phase::Refused => None,
+            Phase::Welcome | Phase::Refused(_) => None,
         }
     }
 
     /// The server wants nothing of us.
-    pub fn refuse(&mut self) {
-        self.phase = Phase::Refused;
+    pub fn refuse(&mut self, reason: String) {
+        self.phase = Phase::Refused(reason);
     }
 
-    pub fn is_refused(&self) -> bool {
-        self.phase == Phase::Refused
+    /// Why the server wants nothing of us, if so.
+    pub fn refusal(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Refused(reason) => Some(reason.clone()),
+            Phase::Greeting(_) | Phase::Welcome => None,
+        }
     }
 
     pub fn is_welcome(&self) -> bool {

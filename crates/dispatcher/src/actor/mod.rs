@@ -27,6 +27,7 @@ use crate::config::{DispatcherConfig, DispatcherError};
 use crate::facts::Facts;
 use crate::instance::Place;
 use crate::performance::Performed;
+use crate::reserve::{self, Reserve};
 use crate::slice::{self, Slice};
 use crate::{keeper, retention};
 use connection::{Connection, Dialling, Opened};
@@ -64,12 +65,16 @@ pub async fn run(
     };
     std::fs::create_dir_all(&runs).map_err(state("make", &runs))?;
     let cache = Cache::open(&cache_path).map_err(state("use", &cache_path))?;
+    let reserve_path = place.file(reserve::DIRECTORY);
+    let reserve = Reserve::take(&reserve_path, config.retention.reserve)
+        .map_err(state("keep room on the disk in", &reserve_path))?;
     let common = Arc::new(Common::new(
         &config.state,
         host,
         cache,
         config.keeper.clone(),
         config.tempo,
+        reserve,
     ));
     let (notifier, notices) = mpsc::channel(NOTICES);
     let consoles = watch::Sender::new(Vec::new());
@@ -79,6 +84,7 @@ pub async fn run(
         consoles.subscribe(),
         notifier.clone(),
     ));
+    keeping.spawn(common.reserve.clone().watch());
     let files = (0..FILE_CONNECTIONS)
         .map(|_| config.server.files())
         .collect();
@@ -106,7 +112,7 @@ pub async fn run(
     for found in found {
         actor.resume(found);
     }
-    Ok(actor.live(stop, notices).await)
+    actor.live(stop, notices).await
 }
 
 /// What a dispatcher knows and does.
@@ -142,6 +148,8 @@ enum Wake {
     Performed(RunId, Performed),
     Accepted(RunId, Box<Result<Taken, Refusal>>),
     Notice(Notice),
+    /// Runs are not taken any more, or taken again.
+    Closed,
     Beat,
     Sweep,
     /// Only to look around.
@@ -153,7 +161,7 @@ impl Actor {
         &mut self,
         mut stop: watch::Receiver<Option<StopMode>>,
         mut notices: mpsc::Receiver<Notice>,
-    ) -> StopMode {
+    ) -> Result<StopMode, DispatcherError> {
         let mut dialling = Dialling::new(&self.config);
         let mut connection: Option<Connection> = None;
         let mut connections = 0;
@@ -161,11 +169,12 @@ impl Actor {
         let mut next_sweep = Instant::now();
         // What was said before this began counts too.
         stop.mark_changed();
+        let mut closed = self.common.reserve.subscribe();
         let mut may_be_told = true;
         loop {
             if let Some(mode) = self.has_stopped(connection.is_some()) {
                 self.leave(mode, connection).await;
-                return mode;
+                return Ok(mode);
             }
             let farewell = self.farewell();
             let wake = tokio::select! {
@@ -191,6 +200,8 @@ impl Actor {
                     }
                 },
                 Some(notice) = notices.recv() => Wake::Notice(notice),
+                // Its sender is ours.
+                Ok(()) = closed.changed() => Wake::Closed,
                 () = tokio::time::sleep_until(next_beat) => Wake::Beat,
                 () = tokio::time::sleep_until(next_sweep) => Wake::Sweep,
                 () = tokio::time::sleep_until(farewell) => Wake::Look,
@@ -207,7 +218,13 @@ impl Actor {
                     let opened = connection.insert(Connection::new(connections, sender, receiver));
                     self.greet(opened);
                 }
-                Wake::Opened(Err(error)) => dialling.failed(&error),
+                Wake::Opened(Err(error)) => {
+                    dialling.failed(&error);
+                    if !error.is_passing() && self.is_new() {
+                        let reason = basalt_runner::session::chain(&error);
+                        return Err(self.refused(reason).await);
+                    }
+                }
                 Wake::Heard(Ok(Some(down))) => {
                     if let Some(now) = &mut connection {
                         let was_welcome = now.is_welcome();
@@ -216,8 +233,11 @@ impl Actor {
                             dialling.succeeded();
                             next_beat = Instant::now();
                         }
-                        if now.is_refused() {
-                            dialling.refused();
+                        if let Some(reason) = now.refusal() {
+                            if self.is_new() {
+                                return Err(self.refused(reason).await);
+                            }
+                            dialling.refused(&reason);
                             connection = None;
                         }
                     }
@@ -234,6 +254,12 @@ impl Actor {
                     self.performed(run, performed, &mut connection);
                 }
                 Wake::Accepted(run, accepted) => self.accepted(run, *accepted, &mut connection),
+                Wake::Closed => {
+                    self.end_on_full_disk();
+                    if let Some(connection) = connection.as_ref().filter(|one| one.is_welcome()) {
+                        self.tell_closed(connection);
+                    }
+                }
                 Wake::Notice(notice) => self.notice(notice, connection.as_ref()),
                 Wake::Beat => {
                     next_beat = Instant::now() + self.away.heartbeat;
@@ -247,6 +273,21 @@ impl Actor {
                     self.sweep();
                 }
             }
+        }
+    }
+
+    /// Whether no server has ever let this dispatcher in, and nothing of it is left here.
+    fn is_new(&self) -> bool {
+        self.away.is_unheard() && self.runs.is_empty()
+    }
+
+    /// The end of a dispatcher that was never let in: what it was told to do is a mistake.
+    async fn refused(&mut self, reason: String) -> DispatcherError {
+        self.keeping.shutdown().await;
+        keeper::end(&self.common).await;
+        DispatcherError::Refused {
+            name: self.config.name.clone(),
+            reason,
         }
     }
 

@@ -3,6 +3,7 @@
 use basalt_link::{Assignment, BoardEpoch, Down, ProtocolRange, RunCursor, Up};
 use basalt_model::{PowerState, RunId};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::entry::{Dropped, Entry};
 use super::{Actor, Connection};
@@ -62,8 +63,8 @@ impl Actor {
                 self.welcome(runs, &discard, connection);
             }
             Down::Refuse { code, message } => {
-                tracing::error!(code, message, "the server refuses this dispatcher");
-                connection.refuse();
+                tracing::debug!(code, message, "the server refuses this dispatcher");
+                connection.refuse(message);
             }
             Down::Lab {
                 revision,
@@ -106,7 +107,10 @@ impl Actor {
         self.away.acknowledge(sent, self.common.clock.boot_id());
         self.said_away = false;
         if let Err(error) = self.away.keep(&self.place.file(away::FILE)) {
-            tracing::error!(%error, "the time of the last acknowledgement cannot be kept");
+            // On a full disk it is said once what that means.
+            if self.common.reserve.why_closed().is_none() {
+                tracing::error!(%error, "the time of the last acknowledgement cannot be kept");
+            }
         }
     }
 
@@ -167,6 +171,28 @@ impl Actor {
         if self.is_stopping() {
             connection.tell(Up::Stopping);
         }
+        if self.common.reserve.why_closed().is_some() {
+            self.tell_closed(connection);
+        }
+    }
+
+    /// Ends all runs where what their boards say finds no room any more.
+    pub(super) fn end_on_full_disk(&self) {
+        let standing = self.common.reserve.subscribe().borrow().clone();
+        let Some(said) = standing.closed.filter(|_| standing.is_over) else {
+            return;
+        };
+        for entry in self.runs.values() {
+            if !entry.has_ended() {
+                entry.ending.disk_full(&said);
+            }
+        }
+    }
+
+    /// Whether runs are taken.
+    pub(super) fn tell_closed(&self, connection: &Connection) {
+        let reason = self.common.reserve.why_closed();
+        connection.tell(Up::Closed { reason });
     }
 
     /// Follows a run for the server, over this connection.
@@ -227,6 +253,14 @@ impl Actor {
                 run,
                 code: basalt_link::RefusalCode::Stopping,
                 message: "the dispatcher is stopping".into(),
+            });
+            return;
+        }
+        if let Some(message) = self.common.reserve.why_closed() {
+            connection.tell(Up::Refused {
+                run,
+                code: basalt_link::RefusalCode::Host,
+                message,
             });
             return;
         }
@@ -364,6 +398,7 @@ impl Actor {
         entry.ended.send_replace(true);
         let board = entry.lease.board.clone();
         let dropped = entry.dropped;
+        let broke_off = entry.uplink.as_ref().is_some_and(AbortHandle::is_finished);
         let (power, broken) = match performed {
             Performed::Ended(summary) => {
                 tracing::info!(
@@ -391,6 +426,13 @@ impl Actor {
                 }
             }
             (None, Some(Dropped::Discarded)) => self.forget(run),
+            // Whoever told of the run broke off, as over a file whose end was torn and mended: the
+            // next greeting says where to go on.
+            (None, None) if broke_off => {
+                if let Some(connection) = connection {
+                    connection.close();
+                }
+            }
             (None, None) => {}
         }
     }

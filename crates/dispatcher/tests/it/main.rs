@@ -4,6 +4,7 @@
 mod assignments;
 mod cost;
 mod desk;
+mod full_disk;
 mod kills;
 mod labs;
 mod process;

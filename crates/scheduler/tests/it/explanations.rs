@@ -89,6 +89,10 @@ fn the_other_reasons_read_like_this() {
             dispatcher: DispatcherName::new("west"),
             ..board("gone")
         },
+        BoardFacts {
+            dispatcher: DispatcherName::new("south"),
+            ..board("waiting")
+        },
         board("picky"),
     ];
     let names: Vec<_> = boards.iter().map(|board| board.name.clone()).collect();
@@ -104,6 +108,13 @@ fn the_other_reasons_read_like_this() {
             ..dispatcher(name)
         }));
     }
+    scheduler.apply(Change::Dispatcher(DispatcherFacts {
+        closed: Some(basalt_scheduler::Closed {
+            reason: "its disk is full".into(),
+            since: at(399_990),
+        }),
+        ..dispatcher("south")
+    }));
     let why = "`kernel` needs the type `uimage`".to_owned();
     queue(
         &mut scheduler,
@@ -122,6 +133,7 @@ fn the_other_reasons_read_like_this() {
     insta::assert_snapshot!(sentences.join("\n"), @"
     lent has been held by alice for 1 h 06 min
     reserved has been reserved for job 12 for 2 s
+    waiting has a dispatcher, south, that has taken no runs for 10 s: its disk is full
     gone has a retired dispatcher, west
     served has a dispatcher, east, in maintenance for 1 min 00 s (new disk)
     bad has been out of order for 4 days
@@ -133,7 +145,7 @@ fn the_other_reasons_read_like_this() {
     assert!(
         explanation
             .to_string()
-            .ends_with("; and 3 more boards are not free"),
+            .ends_with("; and 4 more boards are not free"),
         "{explanation}"
     );
     let json = serde_json::to_string(&explanation).unwrap();

@@ -47,6 +47,7 @@ fn dispatcher(name: &str) -> DispatcherFacts {
         mode_since: at(0),
         mode_reason: None,
         boards_usable_from: None,
+        closed: None,
     }
 }
 

@@ -87,6 +87,7 @@ impl Naive {
             && self.dispatchers.get(&board.dispatcher).is_some_and(|one| {
                 one.state == DispatcherState::Online
                     && one.mode == DispatcherMode::Active
+                    && one.closed.is_none()
                     && one.boards_usable_from.is_none_or(|from| from <= now)
             })
     }
@@ -178,6 +179,10 @@ impl Random {
                 DispatcherMode::Active,
                 DispatcherMode::Maintenance,
             ]),
+            closed: self.one_in(5).then(|| basalt_scheduler::Closed {
+                reason: "its disk is full".into(),
+                since: at(now),
+            }),
             boards_usable_from: self.one_in(3).then_some(at(until)),
             ..dispatcher(self.pick(&["main", "east"]))
         }

@@ -269,6 +269,14 @@ impl Connection {
         }
     }
 
+    /// The scheduler looks at this dispatcher again.
+    fn tell_scheduler(&self) {
+        let (scheduling, name) = (self.app.scheduling.clone(), self.name.clone());
+        tokio::spawn(async move {
+            scheduling.tell(SchedulingMessage::Dispatcher(name)).await;
+        });
+    }
+
     fn hear(&mut self, up: Up) {
         match up {
             Up::Heartbeat { number } => {
@@ -322,10 +330,20 @@ impl Connection {
             Up::Stopping => {
                 tracing::info!(dispatcher.name = %self.name, "a dispatcher is stopping");
                 self.app.registry.stopping(&self.name);
-                let (scheduling, name) = (self.app.scheduling.clone(), self.name.clone());
-                tokio::spawn(async move {
-                    scheduling.tell(SchedulingMessage::Dispatcher(name)).await;
-                });
+                self.tell_scheduler();
+            }
+            Up::Closed { reason } => {
+                match &reason {
+                    Some(reason) => tracing::warn!(
+                        dispatcher.name = %self.name, reason, "a dispatcher takes no runs"
+                    ),
+                    None => {
+                        tracing::info!(dispatcher.name = %self.name, "a dispatcher takes runs again");
+                    }
+                }
+                let now = self.app.now();
+                self.app.registry.closed(&self.name, reason, now);
+                self.tell_scheduler();
             }
             Up::Hello { .. } => {
                 tracing::warn!(dispatcher.name = %self.name, "a dispatcher said hello twice");

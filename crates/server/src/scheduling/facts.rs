@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use basalt_model::{BoardName, BoardState, DispatcherState, JobId};
-use basalt_scheduler::{BoardFacts, Change, DispatcherFacts, Holder, Occupancy, QueuedJob, Wants};
+use basalt_scheduler::{
+    BoardFacts, Change, Closed, DispatcherFacts, Holder, Occupancy, QueuedJob, Wants,
+};
 use basalt_store::{Board, Dispatcher, Job, StoreError};
 
 use crate::App;
@@ -133,5 +135,8 @@ pub(super) fn of_dispatcher(app: &App, dispatcher: &Dispatcher) -> DispatcherFac
         mode_reason: dispatcher.mode_reason.clone(),
         // A run that a silent dispatcher may still drive holds its board until it is given up.
         boards_usable_from: None,
+        closed: standing
+            .closed
+            .map(|(reason, since)| Closed { reason, since }),
     }
 }

@@ -1,7 +1,7 @@
 //! Dispatchers: added, looked at, taken out of service.
 
 use basalt_api::{Dispatcher, DispatcherToken, ModeChange};
-use basalt_model::{DispatcherName, DispatcherState};
+use basalt_model::{DispatcherName, DispatcherState, UtcMicros};
 use basalt_store::{NewToken, NewTokenOwner, TokenKind, TokenOwner};
 
 use super::patiently;
@@ -37,7 +37,7 @@ impl App {
                 heard_utc_us: standing.heard.or(one.last_seen),
                 build: one.build.clone(),
                 revision: standing.revision,
-                problems: standing.problems,
+                problems: problems(standing.problems, standing.closed),
                 boards: u32::try_from(lab.lab.boards_of(&one.name).count()).unwrap_or(u32::MAX),
                 runs: u32::try_from(runs).unwrap_or(u32::MAX),
                 embedded: self.embedded.as_ref() == Some(&one.name),
@@ -146,4 +146,10 @@ pub(super) fn new_secret(prefix: &str) -> Result<String, UseCaseError> {
     secret::new(prefix).map_err(|error| UseCaseError::Internal {
         message: format!("no random bytes: {error}"),
     })
+}
+
+/// What is wrong with a dispatcher, each in a sentence.
+fn problems(of_lab: Vec<String>, closed: Option<(String, UtcMicros)>) -> Vec<String> {
+    let closed = closed.map(|(reason, _)| format!("it takes no runs: {reason}"));
+    closed.into_iter().chain(of_lab).collect()
 }

@@ -126,6 +126,7 @@ fn candidate_board(candidate: &Candidate, now: basalt_model::UtcMicros) -> Candi
             ("dispatcher-maintenance", Some(*since), None)
         }
         Some(Reason::DispatcherOffline { since, .. }) => ("dispatcher-offline", Some(*since), None),
+        Some(Reason::DispatcherClosed { since, .. }) => ("dispatcher-closed", Some(*since), None),
         Some(Reason::Fenced { until, .. }) => ("fenced", Some(*until), None),
         Some(Reason::Held { by, since, .. }) => {
             let job = match by {
