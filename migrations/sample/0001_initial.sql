@@ -49,7 +49,9 @@ insert into results (run_id, document) values
 insert into cases (run_id, ordinal, suite, name, result, attempt, data) values
     (x'01900000000070008000000000000001', 0, '0_idle', 't0-max-latency', 'pass', 1, '{"suite":"0_idle","case":"t0-max-latency","result":"pass","measurement":45.5,"units":"us","attempt":1}');
 insert into latency_records (run_id, ordinal, board_id, job_id, suite, phase, measure, loads, verdict, samples, max_us, p9999_us, p9999_at_least, limit_us, kernel, timebase, measured_utc_us, record) values
-    (x'01900000000070008000000000000001', 0, 1, 1, '0_idle', 'idle', 'cyclictest', 'hackbench', 'fail', 10000, 145, 120, 0, 100, '6.12.0-rt', 'virtual (icount shift=3)', 1700000000000017, '{"version":1}');
+    (x'01900000000070008000000000000001', 0, 1, 1, '0_idle', 'idle', 'cyclictest', 'hackbench', 'fail', 10000, 145, 120, 0, 100, '6.12.0-rt', 'virtual (icount shift=3)', 1700000000000017, '{"version":1}'),
+    (x'01900000000070008000000000000001', 2, 1, 1, '2_idle', 'idle', 'cyclictest', 'idle', 'pass', 10000, 45, 40, 0, 100, '6.12.0-rt', null, 1700000000000016, '{"version":1,"totals":{"samples":10000,"min":3,"avg":12.3456,"max":45,"overflows":0,"percentiles":{"p50":{"exact":11},"p99":{"exact":38},"p99.9":null,"p99.99":{"exact":40}}},"environment":{"image_sha256":"0707070707070707070707070707070707070707070707070707070707070707","uname_v":"#1 SMP PREEMPT_RT 2026"}}'),
+    (x'01900000000070008000000000000001', 3, 1, 1, '3_idle', 'idle', 'cyclictest', 'idle', 'invalid', null, null, null, 0, 100, 'unknown', null, 1700000000000015, '{"version":1,"totals":null,"reason":"odd \u0000 text","environment":{}}');
 insert into board_facts (board_id, kind, value, reason, since_utc_us, noted_utc_us) values
     (1, 'power', 'on', null, 1700000000000021, 1700000000000022),
     (2, 'console', 'closed', 'no such device', 1700000000000007, 1700000000000008);

@@ -273,6 +273,12 @@ fn read_latency(mut row: Row) -> Result<StoredLatency, StoreError> {
             kernel: row.take()?,
             timebase: row.take()?,
             measured: row.take()?,
+            min_us: row.take()?,
+            avg_ns: row.take()?,
+            p99_us: row.take()?,
+            p99_at_least: row.take()?,
+            kernel_version: row.take()?,
+            image_sha256: row.take()?,
             record: row.take()?,
         },
     })

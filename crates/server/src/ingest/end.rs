@@ -83,6 +83,7 @@ fn measured(record: &LatencyRecord, events: &[Event]) -> Option<UtcMicros> {
 
 fn latency(record: &LatencyRecord, measured: Option<UtcMicros>, results: &Results) -> LatencyRow {
     let totals = record.totals.as_ref();
+    let p99 = totals.and_then(|totals| totals.percentiles.p99);
     let p9999 = totals.and_then(|totals| totals.percentiles.p99_99);
     let loads: Vec<&str> = record.loads.iter().map(|load| load.name.as_str()).collect();
     let environment = &record.environment;
@@ -102,9 +103,7 @@ fn latency(record: &LatencyRecord, measured: Option<UtcMicros>, results: &Result
         verdict: record.verdict,
         samples: totals.map(|totals| totals.samples),
         max_us: totals.map(|totals| totals.max),
-        p9999_us: p9999.map(|at| match at {
-            Percentile::Exact(us) | Percentile::AtLeast(us) => us,
-        }),
+        p9999_us: p9999.map(microseconds),
         p9999_at_least: matches!(p9999, Some(Percentile::AtLeast(_))),
         limit_us: record.limit_us,
         kernel: kernel.unwrap_or_else(|| "unknown".to_owned()),
@@ -112,8 +111,23 @@ fn latency(record: &LatencyRecord, measured: Option<UtcMicros>, results: &Result
         measured: measured
             .or(results.finished_utc_us)
             .unwrap_or(results.started_utc_us),
+        min_us: totals.map(|totals| totals.min),
+        // A mean of latencies is never negative.
+        avg_ns: totals
+            .and_then(|totals| totals.avg)
+            .map(|avg| (avg * 1000.0).round() as u64),
+        p99_us: p99.map(microseconds),
+        p99_at_least: matches!(p99, Some(Percentile::AtLeast(_))),
+        kernel_version: environment.uname_v.clone(),
+        image_sha256: environment.image_sha256.clone(),
         // Plain data with string keys.
         record: serde_json::to_string(record)
             .unwrap_or_else(|error| unreachable!("a record is JSON: {error}")),
+    }
+}
+
+fn microseconds(at: Percentile) -> u64 {
+    match at {
+        Percentile::Exact(us) | Percentile::AtLeast(us) => us,
     }
 }

@@ -275,19 +275,23 @@ fn trend_point(point: StoredLatency, job_name: String) -> TrendPoint {
         measure: row.measure,
         load: row.loads,
         kernel_release: Some(row.kernel),
-        kernel_version: None,
-        image_sha256: None,
+        kernel_version: row.kernel_version,
+        image_sha256: row.image_sha256,
         timebase: row.timebase,
         verdict: row.verdict,
         limit_us: row.limit_us,
         samples: row.samples.unwrap_or(0),
-        min_us: None,
-        avg_us: None,
+        min_us: row.min_us,
+        avg_us: row.avg_ns.map(|ns| ns as f64 / 1000.0),
         max_us: row.max_us,
-        p99: None,
-        p99_99: row.p9999_us.map(|us| match row.p9999_at_least {
-            true => Percentile::AtLeast(us),
-            false => Percentile::Exact(us),
-        }),
+        p99: percentile(row.p99_us, row.p99_at_least),
+        p99_99: percentile(row.p9999_us, row.p9999_at_least),
     }
+}
+
+fn percentile(us: Option<u64>, at_least: bool) -> Option<Percentile> {
+    us.map(|us| match at_least {
+        true => Percentile::AtLeast(us),
+        false => Percentile::Exact(us),
+    })
 }

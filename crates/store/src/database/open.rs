@@ -19,12 +19,20 @@ const OPENING: &str = "open the database";
 const STATEMENTS: usize = 512;
 
 /// The migrations: number, name, SQLite's text, PostgreSQL's text.
-const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
-    1,
-    "initial",
-    include_str!("../../../../migrations/sqlite/0001_initial.sql"),
-    include_str!("../../../../migrations/postgres/0001_initial.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
+    (
+        1,
+        "initial",
+        include_str!("../../../../migrations/sqlite/0001_initial.sql"),
+        include_str!("../../../../migrations/postgres/0001_initial.sql"),
+    ),
+    (
+        2,
+        "trends",
+        include_str!("../../../../migrations/sqlite/0002_trends.sql"),
+        include_str!("../../../../migrations/postgres/0002_trends.sql"),
+    ),
+];
 
 fn migrator(postgres: bool) -> Migrator {
     let migrations = MIGRATIONS

@@ -8,10 +8,16 @@ use super::*;
 use crate::{FeedId, JobFilter, Store, StoreConfig, TrendFilter, WebhookId, statements};
 
 /// Rows as each version wrote them.
-const SAMPLES: &[(i64, &str)] = &[(
-    1,
-    include_str!("../../../../migrations/sample/0001_initial.sql"),
-)];
+const SAMPLES: &[(i64, &str)] = &[
+    (
+        1,
+        include_str!("../../../../migrations/sample/0001_initial.sql"),
+    ),
+    (
+        2,
+        include_str!("../../../../migrations/sample/0002_trends.sql"),
+    ),
+];
 const LIMIT: Duration = Duration::from_secs(60);
 
 async fn cluster() -> PrivatePostgres {
@@ -111,7 +117,27 @@ async fn read_everything(store: &Store, run: RunId, next: RunId) {
     assert_eq!(store.cases(run).await.unwrap()[0].measurement, Some(45.5));
     let (board, all) = (BoardName::new("b1"), TrendFilter::default());
     let trend = store.latency_trend(&board, &all, 10);
-    assert_eq!(trend.await.unwrap()[0].row.max_us, Some(145));
+    let trend: Vec<_> = trend
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|one| one.row)
+        .collect();
+    let numbers = |suite: &str| {
+        let row = trend.iter().find(|row| row.suite == suite).unwrap();
+        (row.min_us, row.avg_ns, row.p99_us, row.p99_at_least)
+    };
+    // Filled from the records of before where they say it, and kept since.
+    assert_eq!(numbers("0_idle"), (None, None, None, false));
+    assert_eq!(numbers("2_idle"), (Some(3), Some(12_346), Some(38), false));
+    assert_eq!(numbers("3_idle"), (None, None, None, false));
+    assert_eq!(numbers("1_load"), (Some(2), Some(7_250), Some(39), true));
+    let filled = trend.iter().find(|row| row.suite == "2_idle").unwrap();
+    assert_eq!(filled.image_sha256.as_deref(), Some(&*"07".repeat(32)));
+    assert_eq!(
+        filled.kernel_version.as_deref(),
+        Some("#1 SMP PREEMPT_RT 2026")
+    );
     assert_eq!(store.audit(None, 10).await.unwrap().len(), 1);
     let webhook = store.webhook(WebhookId(1)).await.unwrap().unwrap();
     assert_eq!(

@@ -247,10 +247,16 @@ impl Work<'_, '_> {
                 row.timebase.as_ref(),
                 row.measured,
                 &row.record,
+                row.min_us,
+                row.avg_ns,
+                row.p99_us,
+                row.p99_at_least,
+                row.kernel_version.as_ref(),
+                row.image_sha256.as_ref(),
             ]
         });
         self.transaction
-            .insert(sql::LATENCY_INSERT, 18, latency.collect())
+            .insert(sql::LATENCY_INSERT, 24, latency.collect())
             .await?;
         let ending = Ending {
             lease: LeaseState::Ended,

@@ -165,6 +165,18 @@ pub struct LatencyRow {
     pub timebase: Option<String>,
     /// When it was measured.
     pub measured: UtcMicros,
+    /// Smallest latency, microseconds.
+    pub min_us: Option<u64>,
+    /// Mean latency, nanoseconds.
+    pub avg_ns: Option<u64>,
+    /// 99th percentile, microseconds; with `p99_at_least`, only a lower bound.
+    pub p99_us: Option<u64>,
+    /// As [`LatencyRow::p9999_at_least`].
+    pub p99_at_least: bool,
+    /// `uname -v` of the kernel.
+    pub kernel_version: Option<String>,
+    /// SHA-256 of the kernel's image, as hexadecimal digits.
+    pub image_sha256: Option<String>,
     /// The whole record as JSON (`basalt_realtime::LatencyRecord`).
     pub record: String,
 }

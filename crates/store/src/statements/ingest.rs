@@ -14,7 +14,8 @@ pub(crate) const CASES_INSERT: &str =
     "insert into cases (run_id, ordinal, suite, name, result, attempt, data)";
 pub(crate) const LATENCY_INSERT: &str = "insert into latency_records (run_id, ordinal, board_id, \
     job_id, suite, phase, measure, loads, verdict, samples, max_us, p9999_us, p9999_at_least, \
-    limit_us, kernel, timebase, measured_utc_us, record)";
+    limit_us, kernel, timebase, measured_utc_us, record, min_us, avg_ns, p99_us, p99_at_least, \
+    kernel_version, image_sha256)";
 
 statements! {
     CURSORS = "update runs set events_seq = $2, log_line = $3, log_cursor = $4, tail_bytes = $5 \

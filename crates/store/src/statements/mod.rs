@@ -42,5 +42,5 @@ pub(crate) const INSERTS: &[(&str, usize)] = &[
     (ingest::EVENTS_INSERT, 4),
     (ingest::TAIL_INSERT, 7),
     (ingest::CASES_INSERT, 7),
-    (ingest::LATENCY_INSERT, 18),
+    (ingest::LATENCY_INSERT, 24),
 ];

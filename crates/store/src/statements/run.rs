@@ -18,7 +18,8 @@ macro_rules! latency {
         concat!(
             "select l.run_id, l.job_id, b.name, l.suite, l.phase, l.measure, l.loads, l.verdict, \
              l.samples, l.max_us, l.p9999_us, l.p9999_at_least, l.limit_us, l.kernel, l.timebase, \
-             l.measured_utc_us, ",
+             l.measured_utc_us, l.min_us, l.avg_ns, l.p99_us, l.p99_at_least, l.kernel_version, \
+             l.image_sha256, ",
             $record,
             " from latency_records l join boards b on b.id = l.board_id ",
             $rest

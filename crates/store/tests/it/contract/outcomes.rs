@@ -209,6 +209,12 @@ fn point(suite: &str, seconds: i64) -> LatencyRow {
         kernel: "6.12.0-rt".into(),
         timebase: Some("virtual (icount shift=3)".into()),
         measured: at(seconds),
+        min_us: Some(1),
+        avg_ns: Some(1_500),
+        p99_us: Some(2),
+        p99_at_least: false,
+        kernel_version: Some("#1 SMP PREEMPT_RT".into()),
+        image_sha256: Some("09".repeat(32)),
         record: "{\"version\":1}".into(),
     }
 }
@@ -241,6 +247,12 @@ pub async fn a_trend_shows_the_newest_points_in_their_order(harness: Harness) {
         .unwrap();
     let seen: Vec<_> = points.iter().map(|point| point.row.max_us).collect();
     assert_eq!(seen, [Some(1), Some(3), Some(4)]);
+    let one = &points[0].row;
+    assert_eq!(
+        (one.min_us, one.avg_ns, one.p99_us),
+        (Some(1), Some(1_500), Some(2))
+    );
+    assert_eq!(one.image_sha256.as_deref(), Some(&*"09".repeat(32)));
     assert_eq!(
         points[0].row.record, "",
         "a trend does not read whole records"
