@@ -27,6 +27,8 @@ impl Exit {
     pub const HOST: Self = Self(74);
     /// Somebody else has the board (`EX_TEMPFAIL`).
     pub const HELD: Self = Self(75);
+    /// The server does not let this dispatcher in, and never did (`EX_NOPERM`).
+    pub const REFUSED: Self = Self(77);
 
     /// Left because of a signal, with everything in order.
     pub fn left(number: i32) -> Self {
@@ -80,6 +82,9 @@ pub fn of(error: &anyhow::Error) -> Exit {
             )
         {
             return Exit::HELD;
+        }
+        if let Some(DispatcherError::Refused { .. }) = cause.downcast_ref() {
+            return Exit::REFUSED;
         }
         if let Some(HostError::Held { .. } | HostError::OutletHeld { .. }) = cause.downcast_ref() {
             return Exit::HELD;

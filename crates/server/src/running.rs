@@ -198,14 +198,15 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Tells it to stop; told again, it stops at once.
+    /// Tells it to stop; told again, it stops at once, unless it drains and is told to end.
     pub fn stop(&self, mode: StopMode) {
         tracing::info!(?mode, "stopping");
         self.app.stopping.store(true, Ordering::Relaxed);
         self.mode.send_modify(|known| {
+            let sooner = |known: &Stop| known.mode == StopMode::Drain && mode == StopMode::End;
             *known = Some(Stop {
                 mode,
-                at_once: known.is_some(),
+                at_once: known.as_ref().is_some_and(|known| !sooner(known)),
             });
         });
     }
@@ -242,25 +243,20 @@ impl RunningServer {
         // The sender is here, so the wait ends by a value only.
         let _ = told.wait_for(Option::is_some).await;
         self.app.scheduling.tell(Message::Stop).await;
-        let mode = told.borrow_and_update().map(|stop| stop.mode);
-        let wait = async {
-            match mode {
-                Some(StopMode::End) => {
-                    if time::timeout(END_LIMIT, self.embedded_ends(basalt_link::StopMode::End))
-                        .await
-                        .is_err()
-                    {
-                        tracing::warn!("the dispatcher did not end its runs in time");
-                    }
-                }
-                // As long as its runs may take, each of which has its deadline.
-                Some(StopMode::Drain) => self.embedded_ends(basalt_link::StopMode::Drain).await,
-                Some(StopMode::Detach) | None => {}
+        loop {
+            let stop = *told.borrow_and_update();
+            let Some(Stop {
+                mode,
+                at_once: false,
+            }) = stop
+            else {
+                break;
+            };
+            tokio::select! {
+                () = self.dispatcher_stops(mode) => break,
+                // The sender is here.
+                _ = told.changed() => {}
             }
-        };
-        tokio::select! {
-            () = wait => {}
-            _ = told.wait_for(|stop| stop.is_some_and(|stop| stop.at_once)) => {}
         }
         self.stop.cancel();
         self.app.registry.close_all();
@@ -276,6 +272,21 @@ impl RunningServer {
             tracing::warn!("not everything ended in time");
         }
         self.app.store.close().await;
+    }
+
+    /// Waits for the embedded dispatcher as long as this way of stopping asks for.
+    async fn dispatcher_stops(&self, mode: StopMode) {
+        match mode {
+            StopMode::End => {
+                let ending = self.embedded_ends(basalt_link::StopMode::End);
+                if time::timeout(END_LIMIT, ending).await.is_err() {
+                    tracing::warn!("the dispatcher did not end its runs in time");
+                }
+            }
+            // As long as its runs may take, each of which has its deadline.
+            StopMode::Drain => self.embedded_ends(basalt_link::StopMode::Drain).await,
+            StopMode::Detach => {}
+        }
     }
 
     /// Tells the embedded dispatcher to stop, and waits until it has no more runs and is gone.

@@ -4,12 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::signals::StopHow;
+
 /// Serve a lab: the pages, the API, the queue, and the boards of this host
 ///
 /// Starts the server and, beside it, the dispatcher that has the boards of this host; the
 /// dispatcher starts the console keeper. All of them end with it: Ctrl-C (or SIGTERM) takes no more
 /// jobs, ends the runs, puts them back into the queue and switches their boards off. A second one
 /// ends everything at once and leaves the boards as they are.
+///
+/// `--on-stop drain` lets the runs finish first, however long they take; a second signal ends them.
+/// `--on-stop detach` ends the server alone, for an upgrade: dispatcher, boards and runs go on, and
+/// the next start finds them. SIGUSR1 drains whatever was said.
 ///
 /// The first start makes an administrator, prints a link that logs a browser in once, and lets the
 /// other verbs of this account in. Nobody else can come in before, and by default only this host.
@@ -22,6 +28,7 @@ Examples:
   basalt serve --lab lab/
   basalt serve --lab lab/ --listen 0.0.0.0:7270 --tls self-signed
   basalt serve --config /etc/basalt/server.yaml
+  basalt serve --lab lab/ --on-stop drain    stop when what runs has finished
   basalt config example > server.yaml        every setting, explained
 
 Every setting can stand in the file, in the environment (BASALT_LISTEN and so on) and, if it is
@@ -33,6 +40,15 @@ SIGTERM).")]
 pub struct ServeArguments {
     #[command(flatten)]
     pub settings: ServerSettings,
+    /// What Ctrl-C and SIGTERM do [else BASALT_ON_STOP]
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "BASALT_ON_STOP",
+        hide_env = true,
+        default_value = "end"
+    )]
+    pub on_stop: StopHow,
 }
 
 /// The settings of a server that the command line can give.
@@ -82,15 +98,20 @@ pub struct ServerSettings {
 /// add NAME`, and name the dispatcher in the lab's files.
 ///
 /// Ctrl-C ends the runs, gives their jobs back and switches their boards off. SIGTERM lets the
-/// boards go on: the next start goes on with the runs where they are then.
+/// boards go on: the next start goes on with the runs where they are then. SIGUSR1 lets the runs
+/// finish first and takes no new ones. `--on-stop` has Ctrl-C and SIGTERM both do the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   basalt dispatch --server https://lab.example:7270 --token-file rack-2.json
+  basalt dispatch … --on-stop drain          stop when what runs has finished
 
-Exit codes: 0 ended as asked; 64 command line or token file refused; 74 the host does not let it, or
-the server refuses this dispatcher; 75 another dispatcher runs at this state directory; 130 ended at
-once by a second Ctrl-C (143: by a second SIGTERM).")]
+A server that does not let it in (a wrong token, a name that the lab does not have) ends it at the
+first connection; one that let it in before is tried again until it does.
+
+Exit codes: 0 ended as asked; 64 command line or token file refused; 74 the host does not let it; 75
+another dispatcher runs at this state directory; 77 the server does not let it in; 130 ended at once
+by a second Ctrl-C (143: by a second SIGTERM).")]
 pub struct DispatchArguments {
     /// The server: https://HOST:PORT, on this host also http://127.0.0.1:PORT or unix:/PATH
     /// [else BASALT_SERVER]
@@ -103,6 +124,9 @@ pub struct DispatchArguments {
     /// Believe servers that these authorities signed, in PEM [default: the host's]
     #[arg(long, value_name = "FILE")]
     pub authorities: Option<PathBuf>,
+    /// What Ctrl-C and SIGTERM do [default: Ctrl-C ends the runs, SIGTERM detaches]
+    #[arg(long, value_name = "HOW")]
+    pub on_stop: Option<StopHow>,
 }
 
 /// Look after the server's settings

@@ -15,7 +15,7 @@ use crate::exit::{Exit, refused};
 use crate::keeping::Keeping;
 use crate::laboratory;
 use crate::serving::{notify, token_file};
-use crate::signals::{Ask, Signals};
+use crate::signals::{Ask, Signals, StopHow, next_stop};
 use crate::state;
 use crate::terminal::Terminal;
 use keepers::Keepers;
@@ -26,7 +26,7 @@ pub async fn perform(
     state: Option<&Path>,
     terminal: Terminal,
 ) -> anyhow::Result<Exit> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch_with_drain()?;
     let (config, keepers) = prepare(arguments, state)?;
     terminal.note(&format!(
         "dispatcher {} for {} in {}; Ctrl-C ends its runs, SIGTERM lets them go on",
@@ -38,29 +38,41 @@ pub async fn perform(
     let running = basalt_dispatcher::run(config, stop.subscribe());
     tokio::pin!(running);
     notify::notify(notify::READY);
-    let mut told = false;
+    let mut told = None;
     loop {
         tokio::select! {
             ended = running.as_mut() => {
-                if matches!(ended, Ok(StopMode::End)) {
+                if matches!(ended, Ok(StopMode::End) | Err(DispatcherError::Refused { .. })) {
                     keepers.end().await;
                 }
                 return finish(ended, &terminal);
             }
             ask = signals.next() => {
-                if told {
+                let wanted = arguments.on_stop.unwrap_or(match ask {
+                    Ask::Interrupt => StopHow::End,
+                    Ask::Terminate | Ask::Hangup | Ask::Drain => StopHow::Detach,
+                });
+                let Some(how) = next_stop(told, ask, wanted) else {
                     terminal.note("ended at once; boards stay as they are, runs go on at the next start");
                     std::process::exit(Exit::signal(ask.number()));
-                }
-                told = true;
-                notify::notify(notify::STOPPING);
-                let mode = match ask {
-                    Ask::Interrupt => StopMode::End,
-                    Ask::Terminate | Ask::Hangup => StopMode::Detach,
                 };
-                if mode == StopMode::End {
-                    terminal.note("ending runs and switching boards off; Ctrl-C again ends at once");
-                }
+                told = Some(how);
+                notify::notify(notify::STOPPING);
+                let mode = match how {
+                    StopHow::End => {
+                        terminal.note(
+                            "ending runs and switching boards off; Ctrl-C again ends at once",
+                        );
+                        StopMode::End
+                    }
+                    StopHow::Drain => {
+                        terminal.note(
+                            "no new runs; waiting for those that go on (Ctrl-C ends them)",
+                        );
+                        StopMode::Drain
+                    }
+                    StopHow::Detach => StopMode::Detach,
+                };
                 // The dispatcher may have ended in this moment.
                 let _ = stop.send(Some(mode));
             }

@@ -222,6 +222,13 @@ impl Embedded {
         }
     }
 
+    /// Asks the dispatcher to finish its runs and end then.
+    pub fn ask_to_drain(&self, child: Option<&Child>) {
+        for pid in self.processes(child) {
+            signal(pid, Signal::USR1);
+        }
+    }
+
     /// Returns once no dispatcher is left.
     pub async fn ended(&self, child: Option<&mut Child>) {
         if let Some(child) = child {

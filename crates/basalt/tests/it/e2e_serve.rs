@@ -415,6 +415,7 @@ fn a_dispatcher_elsewhere_serves_its_boards_over_tls_with_the_certificate_pinned
         let text = std::fs::read_to_string(site.path().join("second-3.stderr")).unwrap();
         text.contains("another certificate").then_some(())
     });
+    // It was let in before, at this state directory, and is tried on.
     stranger.signal("INT");
     stranger.wait().expect_code(0);
     // Not even a keeper that was only being started when it was told to end.

@@ -19,7 +19,7 @@ use crate::serving::embedded::{Embedded, Notice};
 use crate::serving::greeting::{Greeting, Status, notice, status_line};
 use crate::serving::lock::Lock;
 use crate::serving::{self, listening, notify, tls};
-use crate::signals::{Ask, Signals};
+use crate::signals::{Ask, Signals, StopHow, next_stop};
 use crate::terminal::{Ink, Terminal};
 use crate::{laboratory, state};
 
@@ -42,7 +42,7 @@ pub async fn perform(
     let place = Place::new(host.path());
     // Before anything is listened on or started.
     let _lock = Lock::take(&place.server)?;
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch_with_drain()?;
     let listening = Listening::open(&configuration, &place).await?;
     let url = listening.url.clone();
     let certificate = listening.certificate;
@@ -58,7 +58,7 @@ pub async fn perform(
     terminal.write(&greeting.text(&terminal));
     notify::notify(notify::READY);
     let serving = Serving::begin(server, &configuration, place, terminal);
-    serving.until_stopped(&mut signals).await
+    serving.until_stopped(&mut signals, arguments.on_stop).await
 }
 
 /// Directories and files of one server.
@@ -188,9 +188,7 @@ impl Serving {
     }
 
     /// Decision D23.
-    async fn until_stopped(self, signals: &mut Signals) -> anyhow::Result<Exit> {
-        let ask = signals.next().await;
-        notify::notify(notify::STOPPING);
+    async fn until_stopped(self, signals: &mut Signals, on_stop: StopHow) -> anyhow::Result<Exit> {
         let Self {
             server,
             dispatcher,
@@ -198,17 +196,12 @@ impl Serving {
             terminal,
         } = self;
         let say = |ink, text: &str| terminal.line(&status_line(&terminal, ink, text));
-        let text = match dispatcher {
-            Some(_) => "stopping: no new jobs; runs end and go back to the queue",
-            None => "stopping",
-        };
-        let again = match ask {
-            Ask::Interrupt => "Ctrl-C again stops at once",
-            Ask::Terminate | Ask::Hangup => "a second signal stops at once",
-        };
-        say(Ink::Odd, &format!("{text} ({again})"));
+        let mut ask = signals.next().await;
+        notify::notify(notify::STOPPING);
+        // The first one always means something.
+        let mut how = next_stop(None, ask, on_stop).unwrap_or(on_stop);
+        say(Ink::Odd, &farewell(how, ask, dispatcher.is_some()));
         let stopper = server.stopper();
-        stopper.stop(StopMode::End);
         let (embedded, mut child) = match dispatcher {
             None => (None, None),
             Some(Supervised {
@@ -217,36 +210,83 @@ impl Serving {
                 stop,
             }) => {
                 stop.cancel();
-                let child = task.await?;
-                embedded.ask_to_end(child.as_ref());
-                (Some(embedded), child)
+                (Some(embedded), task.await?)
             }
         };
-        let ending = async {
-            server.finished().await;
-            if let Some(embedded) = &embedded {
-                embedded.ended(child.as_mut()).await;
+        let finished = server.finished();
+        tokio::pin!(finished);
+        let mut has_finished = false;
+        let at_once = loop {
+            stopper.stop(mode_of(how));
+            match (&embedded, how) {
+                (Some(embedded), StopHow::End) => embedded.ask_to_end(child.as_ref()),
+                (Some(embedded), StopHow::Drain) => embedded.ask_to_drain(child.as_ref()),
+                (Some(_), StopHow::Detach) | (None, _) => {}
             }
-        };
-        let at_once = tokio::select! {
-            ended = time::timeout(END_LIMIT, ending) => match ended {
-                Ok(()) => None,
-                Err(_) => {
-                    say(Ink::Bad, "the dispatcher does not end its runs; it is killed");
-                    Some(None)
+            let ending = async {
+                if !has_finished {
+                    finished.as_mut().await;
+                    has_finished = true;
                 }
-            },
-            ask = signals.next() => Some(Some(ask)),
+                if let Some(embedded) = embedded.as_ref().filter(|_| how != StopHow::Detach) {
+                    embedded.ended(child.as_mut()).await;
+                }
+            };
+            // Runs may finish whenever they do; each has its deadline.
+            let limit = match how {
+                StopHow::Drain => None,
+                StopHow::End | StopHow::Detach => Some(END_LIMIT),
+            };
+            let limited = async {
+                match limit {
+                    Some(limit) => time::timeout(limit, ending).await.is_ok(),
+                    None => {
+                        ending.await;
+                        true
+                    }
+                }
+            };
+            tokio::select! {
+                in_time = limited => match in_time {
+                    true => break None,
+                    false => {
+                        say(Ink::Bad, "the dispatcher does not end its runs; it is killed");
+                        break Some(None);
+                    }
+                },
+                next = signals.next() => ask = next,
+            }
+            match next_stop(Some(how), ask, on_stop) {
+                Some(next) if next == how => {}
+                Some(next) => {
+                    how = next;
+                    say(Ink::Odd, &farewell(how, ask, embedded.is_some()));
+                }
+                None => break Some(Some(ask)),
+            }
         };
         status.abort();
         let Some(at_once) = at_once else {
-            if let Some(embedded) = &embedded {
-                // The dispatcher has ended its own; this is for one that was killed before.
-                embedded.end_keeper(Duration::ZERO).await;
+            let Some(embedded) = &embedded else {
+                say(Ink::Plain, "stopped");
+                return Ok(Exit::DONE);
+            };
+            if how == StopHow::Detach {
+                say(
+                    Ink::Plain,
+                    "stopped; the dispatcher, its boards and its runs go on",
+                );
+                return Ok(Exit::DONE);
             }
+            // The dispatcher has ended its own; this is for one that was killed before.
+            embedded.end_keeper(Duration::ZERO).await;
             say(Ink::Plain, "stopped; nothing is left running");
             return Ok(Exit::DONE);
         };
+        if how == StopHow::Detach {
+            // Nothing but the server was to stop.
+            std::process::exit(Exit::signal(ask.number()));
+        }
         if let Some(embedded) = &embedded {
             embedded.kill(child.as_mut()).await;
         }
@@ -260,6 +300,30 @@ impl Serving {
             None => Ok(Exit::HOST),
         }
     }
+}
+
+fn mode_of(how: StopHow) -> StopMode {
+    match how {
+        StopHow::End => StopMode::End,
+        StopHow::Drain => StopMode::Drain,
+        StopHow::Detach => StopMode::Detach,
+    }
+}
+
+/// What is said when the server is asked to stop.
+fn farewell(how: StopHow, ask: Ask, has_dispatcher: bool) -> String {
+    let text = match (how, has_dispatcher) {
+        (StopHow::End, true) => "stopping: no new jobs; runs end and go back to the queue",
+        (StopHow::Drain, true) => "draining: no new jobs; stopping when those that run finish",
+        (StopHow::Detach, true) => "stopping the server; the dispatcher and its runs go on",
+        (_, false) => "stopping",
+    };
+    let again = match (how, ask) {
+        (StopHow::Drain, _) => "Ctrl-C or SIGTERM ends them now",
+        (_, Ask::Interrupt) => "Ctrl-C again stops at once",
+        (_, Ask::Terminate | Ask::Hangup | Ask::Drain) => "a second signal stops at once",
+    };
+    format!("{text} ({again})")
 }
 
 /// Says what changes until it is aborted.

@@ -106,6 +106,14 @@ impl<'s> Served<'s> {
         self.running.take().expect("it is waited for once").wait()
     }
 
+    /// Waits for its end; what it started goes on.
+    pub fn wait_and_leave(mut self) -> Finished {
+        let finished = self.running.take().expect("it is waited for once").wait();
+        // What it started is the next server's now.
+        std::mem::forget(self);
+        finished
+    }
+
     /// Ends it as the kernel's out-of-memory killer would; what it started goes on.
     pub fn kill(mut self) -> Finished {
         let finished = self.running.take().expect("it is ended once").kill();
