@@ -32,7 +32,7 @@ impl Site {
 }
 
 /// The boards of each relay box, with the box's name, in the order of halves.
-fn boxes<'b>(halves: [&'b [Board]; 2]) -> Vec<(usize, String, &'b [Board])> {
+fn boxes(halves: [&[Board]; 2]) -> Vec<(usize, String, &[Board])> {
     let mut boxes = Vec::new();
     for (half, boards) in halves.into_iter().enumerate() {
         for (number, boards) in boards.chunks(OUTLETS).enumerate() {
