@@ -2,7 +2,26 @@
 
 use crate::support::{basalt, repository, said};
 
-const VERBS: [&[&str]; 9] = [
+const VERBS: [&[&str]; 28] = [
+    &["serve"],
+    &["dispatch"],
+    &["config", "check"],
+    &["submit"],
+    &["jobs"],
+    &["job"],
+    &["logs"],
+    &["latency"],
+    &["why"],
+    &["wait"],
+    &["cancel"],
+    &["resubmit"],
+    &["boards"],
+    &["maintenance"],
+    &["dispatchers"],
+    &["login"],
+    &["login-link"],
+    &["lab", "diff"],
+    &["lab", "apply"],
     &["run"],
     &["check"],
     &["plan"],
