@@ -13,7 +13,7 @@ use basalt_store::{FeedEntry, Run, RunEnded, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Limits;
+use crate::config::{Keep, Limits};
 use crate::hub::Hub;
 use crate::ingest::{Ingest, Item, Kind};
 use crate::lab_in_force::LabInForce;
@@ -44,6 +44,8 @@ pub struct Shared {
     pub certificate_sha256: Option<String>,
     /// Hosts that webhooks may be sent to although they are not public.
     pub webhook_hosts: Vec<String>,
+    /// How long things are kept.
+    pub keep: Keep,
     /// Jobs against boards.
     pub planning: Planning,
     /// The connected dispatchers.

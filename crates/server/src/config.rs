@@ -36,6 +36,26 @@ pub struct ServerConfig {
     pub certificate_sha256: Option<String>,
     /// Hosts that webhooks may be sent to although they are loopback, link-local or private.
     pub webhook_hosts: Vec<String>,
+    /// How long things are kept.
+    pub keep: Keep,
+}
+
+/// How long things are kept; what is not among these, and what has no time, is kept for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Deliveries of webhooks that were taken or given up.
+    pub deliveries: Option<Duration>,
+    /// The audit.
+    pub audit: Option<Duration>,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            deliveries: Some(Duration::from_secs(30 * 24 * 3600)),
+            audit: None,
+        }
+    }
 }
 
 /// A listener, with or without TLS.

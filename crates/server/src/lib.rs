@@ -40,7 +40,7 @@ pub mod use_case;
 pub use actor::Actor;
 pub use app::App;
 pub use authorize::{Action, Forbidden, authorize};
-pub use config::{Limits, ServerConfig, StopMode, TcpEntrance, UnsafeLimits};
+pub use config::{Keep, Limits, ServerConfig, StopMode, TcpEntrance, UnsafeLimits};
 pub use entrance::Peer;
 pub use error::UseCaseError;
 pub use hub::Hub;

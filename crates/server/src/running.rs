@@ -122,6 +122,7 @@ impl Server {
             state: config.state,
             certificate_sha256: config.certificate_sha256,
             webhook_hosts: config.webhook_hosts,
+            keep: config.keep,
             planning: Planning::default(),
             scheduling,
             embedded,

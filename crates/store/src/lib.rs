@@ -23,6 +23,7 @@ mod leader;
 mod log;
 mod objects;
 mod outbox;
+mod retention;
 mod run;
 mod seal;
 mod sealed;

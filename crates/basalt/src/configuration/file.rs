@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::FOREVER;
 use basalt_yaml::{Diagnostics, Field, MapReader, Node, Span, Unknown};
 
 /// What a file says, each value with its place.
@@ -24,6 +25,8 @@ pub(super) struct File {
     pub heartbeat: Option<(Duration, Span)>,
     pub offline_limit: Option<(Duration, Span)>,
     pub margin: Option<(Duration, Span)>,
+    pub keep_deliveries: Option<(Option<Duration>, Span)>,
+    pub keep_audit: Option<(Option<Duration>, Span)>,
 }
 
 /// How TLS is spoken, before its files are known.
@@ -83,6 +86,14 @@ pub(super) fn read(node: &Node, diagnostics: &mut Diagnostics) -> File {
         file.margin = limits.optional("margin").spanned(Field::duration);
         limits.finish(Unknown::Error);
     }
+    if let Some(mut keep) = reader.optional("keep").map("`keep`") {
+        let time = |field: Field<'_>| {
+            field.spanned(|field| field.parsed("a duration such as `90d`, or `forever`", kept))
+        };
+        file.keep_deliveries = time(keep.optional("deliveries"));
+        file.keep_audit = time(keep.optional("audit"));
+        keep.finish(Unknown::Error);
+    }
     reader.finish(Unknown::Error);
     file
 }
@@ -90,6 +101,18 @@ pub(super) fn read(node: &Node, diagnostics: &mut Diagnostics) -> File {
 fn path(field: Field<'_>) -> Option<(PathBuf, Span)> {
     let (text, span) = field.spanned(Field::text)?;
     Some((text.into(), span))
+}
+
+/// How long something is kept; `None` for ever.
+pub(super) fn kept(text: &str) -> Result<Option<Duration>, String> {
+    if text == FOREVER {
+        return Ok(None);
+    }
+    match basalt_yaml::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("nothing is kept for no time".to_owned()),
+        Ok(time) => Ok(Some(time)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// An address and a port. Names are refused: what they stand for changes.

@@ -16,13 +16,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use basalt_server::Limits;
+use basalt_server::{Keep, Limits};
 use basalt_yaml::Span;
 
 pub use read::read;
 
 /// A settings file with every setting explained.
 pub const EXAMPLE: &str = include_str!("example.yaml");
+
+/// The word for what is never removed.
+pub const FOREVER: &str = "forever";
 
 /// Where a server listens if nobody says.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7270";
@@ -142,6 +145,10 @@ pub struct Configuration {
     pub offline_limit: Setting<std::time::Duration>,
     /// How much longer the server waits.
     pub margin: Setting<std::time::Duration>,
+    /// How long deliveries of webhooks are kept; `None` for ever.
+    pub keep_deliveries: Setting<Option<std::time::Duration>>,
+    /// How long the audit is kept; `None` for ever.
+    pub keep_audit: Setting<Option<std::time::Duration>>,
 }
 
 impl Configuration {
@@ -151,6 +158,14 @@ impl Configuration {
             heartbeat: self.heartbeat.value,
             offline_limit: self.offline_limit.value,
             margin: self.margin.value,
+        }
+    }
+
+    /// How long things are kept.
+    pub fn keep(&self) -> Keep {
+        Keep {
+            deliveries: self.keep_deliveries.value,
+            audit: self.keep_audit.value,
         }
     }
 
@@ -169,6 +184,9 @@ impl Configuration {
             None => none.to_owned(),
         };
         let duration = |time: &std::time::Duration| basalt_yaml::format_duration(*time);
+        let kept = |time: &Option<std::time::Duration>| {
+            time.map_or_else(|| FOREVER.to_owned(), basalt_yaml::format_duration)
+        };
         vec![
             row("lab", &self.lab, path),
             row("state", &self.state, |state| {
@@ -214,6 +232,8 @@ impl Configuration {
             row("limits.heartbeat", &self.heartbeat, duration),
             row("limits.offline_limit", &self.offline_limit, duration),
             row("limits.margin", &self.margin, duration),
+            row("keep.deliveries", &self.keep_deliveries, kept),
+            row("keep.audit", &self.keep_audit, kept),
         ]
     }
 }

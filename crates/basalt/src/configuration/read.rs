@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use basalt_server::{Limits, UnsafeLimits};
+use basalt_server::{Keep, Limits, UnsafeLimits};
 use basalt_yaml::{Diagnostics, Source, Span};
 
 use super::file::{self, File, TlsWord};
@@ -216,6 +216,13 @@ impl Merge<'_, '_> {
             limits.offline_limit,
         );
         let margin = self.duration("BASALT_MARGIN", file.margin, limits.margin);
+        let keep = Keep::default();
+        let keep_deliveries = self.kept(
+            "BASALT_KEEP_DELIVERIES",
+            file.keep_deliveries,
+            keep.deliveries,
+        );
+        let keep_audit = self.kept("BASALT_KEEP_AUDIT", file.keep_audit, keep.audit);
         let configuration = Configuration {
             lab: lab?,
             state,
@@ -229,6 +236,8 @@ impl Merge<'_, '_> {
             heartbeat,
             offline_limit,
             margin,
+            keep_deliveries,
+            keep_audit,
         };
         self.together(&configuration);
         Some(configuration)
@@ -325,6 +334,21 @@ impl Merge<'_, '_> {
         let from_variable = self.variable(variable).and_then(|text| {
             basalt_yaml::parse_duration(&text)
                 .map_err(|error| self.error(Origin::Variable(variable), error.to_string(), None))
+                .ok()
+        });
+        settle(pick((None, ""), (from_variable, variable), file), || usual)
+    }
+
+    /// How long something is kept; `None` for ever.
+    fn kept(
+        &mut self,
+        variable: &'static str,
+        file: Option<(Option<Duration>, Span)>,
+        usual: Option<Duration>,
+    ) -> Setting<Option<Duration>> {
+        let from_variable = self.variable(variable).and_then(|text| {
+            file::kept(&text)
+                .map_err(|error| self.error(Origin::Variable(variable), error, None))
                 .ok()
         });
         settle(pick((None, ""), (from_variable, variable), file), || usual)

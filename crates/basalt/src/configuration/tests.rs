@@ -91,6 +91,24 @@ fn the_example_holds_and_is_the_default() {
 }
 
 #[test]
+fn what_is_kept_has_a_time_or_none() {
+    let day = Duration::from_secs(24 * 3600);
+    let text = "version: 1\nlab: lab\nkeep: {deliveries: forever, audit: 400d}\n";
+    let keep = Case::new(text).good().keep();
+    assert_eq!((keep.deliveries, keep.audit), (None, Some(400 * day)));
+    let keep = Case::new("version: 1\nlab: lab\n")
+        .set("BASALT_KEEP_AUDIT", "90d")
+        .good()
+        .keep();
+    assert_eq!(
+        (keep.deliveries, keep.audit),
+        (Some(30 * day), Some(90 * day))
+    );
+    let wrong = Case::new("version: 1\nlab: lab\nkeep: {audit: 0s}\n").mistakes();
+    assert!(wrong.contains("for no time"), "{wrong}");
+}
+
+#[test]
 fn the_command_line_comes_before_the_environment_before_the_file() {
     let text = "version: 1\nlab: from-file\nlisten: ['127.0.0.1:1']\nlimits: {margin: 31s}\n";
     let mut case = Case::new(text)

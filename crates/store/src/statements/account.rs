@@ -46,6 +46,9 @@ statements! {
         values ($1, $2, $3, $4)";
     LOGIN_LINK_USE = "update login_links set used_utc_us = $2 where hash = $1 \
         and used_utc_us is null and expires_utc_us > $2 returning user_id";
+    /// Bounded: nobody waits long for a writer.
+    AUDIT_TRIM = "delete from audit where id in (select id from audit where at_utc_us < $1 \
+        order by id limit $2)";
     AUDIT_INSERT = "insert into audit (at_utc_us, actor, action, target, detail) \
         values ($1, $2, $3, $4, $5)";
     AUDIT = "select id, at_utc_us, actor, action, target, detail from audit \

@@ -52,6 +52,9 @@ statements! {
         and state = 'waiting'";
     OUTBOX_DEAD = "update outbox set state = 'dead', ended_utc_us = $2, last_error = $3 where id = $1 \
         and state = 'waiting'";
+    /// Bounded, as [`FEED_TRIM`]. What waits is kept, however old.
+    OUTBOX_TRIM = "delete from outbox where id in (select id from outbox \
+        where state <> 'waiting' and ended_utc_us < $1 order by id limit $2)";
     OUTBOX_NEXT_DUE = "select min(first.due_utc_us) from webhooks join outbox as first \
         on first.id = (select min(id) from outbox where webhook_id = webhooks.id \
         and state = 'waiting')";

@@ -135,6 +135,7 @@ impl Listening {
             objects: configuration.objects.value.clone(),
             embedded: configuration.dispatcher.start.value,
             webhook_hosts: configuration.webhook_hosts.value.clone(),
+            keep: configuration.keep(),
             certificate_sha256: self.certificate.map(|digest| digest.to_string()),
         }
     }

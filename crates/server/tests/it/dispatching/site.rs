@@ -74,6 +74,7 @@ impl Site {
             embedded: true,
             certificate_sha256: None,
             webhook_hosts: Vec::new(),
+            keep: Default::default(),
         }
     }
 

@@ -60,6 +60,7 @@ async fn two_servers_do_not_serve_from_one_directory() {
             embedded: false,
             certificate_sha256: None,
             webhook_hosts: Vec::new(),
+            keep: Default::default(),
         };
         basalt_server::Server::start(config)
     });

@@ -85,6 +85,7 @@ impl Site {
             public_url: url.clone(),
             objects: None,
             webhook_hosts: vec!["127.0.0.1".into()],
+            keep: Default::default(),
             certificate_sha256: None,
             embedded: false,
         };

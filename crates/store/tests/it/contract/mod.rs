@@ -75,6 +75,7 @@ on_both!(
     news::no_listener_misses_an_entry_while_many_commit,
     news::a_trimmed_feed_goes_on_counting,
     news::webhooks_are_told_of_what_they_asked_for,
+    news::what_is_old_is_removed_in_small_steps_and_what_waits_is_kept,
     news::a_delivery_is_claimed_by_one_and_given_up_in_the_end,
     news::a_webhook_is_told_of_one_thing_after_the_other,
     files::a_file_is_read_whole_and_in_parts,

@@ -116,6 +116,57 @@ pub async fn webhooks_are_told_of_what_they_asked_for(harness: Harness) {
     assert_eq!(store.deliveries(all, 10).await.unwrap(), []);
 }
 
+pub async fn what_is_old_is_removed_in_small_steps_and_what_waits_is_kept(harness: Harness) {
+    let store = &harness.store;
+    let hook = settings(&[WebhookEvent::JobSubmitted]);
+    let mut hooks = Vec::new();
+    for _ in 0..30 {
+        hooks.push(store.create_webhook("ada", &hook, START).await.unwrap());
+    }
+    for _ in 0..40 {
+        harness.submit("job").await;
+    }
+    let hold = Duration::from_secs(30);
+    // All but the last hook's are taken, the first one's later than the others'.
+    loop {
+        let claimed = store.claim_deliveries(100, hold, at(1)).await.unwrap();
+        if claimed.is_empty() {
+            break;
+        }
+        for one in claimed.iter().filter(|one| one.webhook != hooks[29]) {
+            let when = if one.webhook == hooks[0] {
+                at(9)
+            } else {
+                at(3)
+            };
+            store
+                .mark_delivery(one.id, &Attempt::Taken, when)
+                .await
+                .unwrap();
+        }
+    }
+    assert_eq!(store.trim_deliveries(at(2)).await.unwrap(), (0, false));
+    let before = store.transactions();
+    assert_eq!(store.trim_deliveries(at(4)).await.unwrap(), (1000, true));
+    assert_eq!(store.trim_deliveries(at(4)).await.unwrap(), (120, false));
+    assert_eq!(store.transactions() - before, 2);
+    let left = async |hook: usize| store.deliveries(hooks[hook], 100).await.unwrap().len();
+    assert_eq!([left(0).await, left(1).await, left(29).await], [40, 0, 40]);
+
+    for number in 0..1100 {
+        let (what, when) = (number.to_string(), at(number));
+        store.note("ada", "test", &what, "{}", when).await.unwrap();
+    }
+    let entries = store.audit(None, 5000).await.unwrap();
+    let old = entries.iter().filter(|entry| entry.at < at(1050)).count() as u64;
+    assert_eq!(store.trim_audit(at(1050)).await.unwrap(), (1000, true));
+    assert_eq!(
+        store.trim_audit(at(1050)).await.unwrap(),
+        (old - 1000, false)
+    );
+    assert_eq!(store.audit(None, 5000).await.unwrap().len(), 50);
+}
+
 pub async fn a_delivery_is_claimed_by_one_and_given_up_in_the_end(harness: Harness) {
     let store = &harness.store;
     let hook = settings(&[WebhookEvent::JobSubmitted]);
