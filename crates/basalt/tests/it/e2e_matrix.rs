@@ -72,14 +72,7 @@ fn perform(database: Database) {
         scope.spawn(|| follow(&shared, &access));
         scope.spawn(|| watch(&shared, &access));
         strike_and_finish(&site, &case, &mut lab, &shared, &access);
-        let ids: Vec<i64> = shared
-            .ids
-            .lock()
-            .unwrap()
-            .iter()
-            .flatten()
-            .copied()
-            .collect();
+        let ids = shared.numbers();
         consoles = check::ask_server(&mut findings, &site, &access, &jobs, &ids);
         check::compare_feeds(&mut findings, &shared, &access);
     });
@@ -88,14 +81,7 @@ fn perform(database: Database) {
             findings.0.push(format!("{} is on", board.name()));
         }
     }
-    let ids: Vec<i64> = shared
-        .ids
-        .lock()
-        .unwrap()
-        .iter()
-        .flatten()
-        .copied()
-        .collect();
+    let ids = shared.numbers();
     let database = lab.database();
     let (postgres, dealt) = lab.end();
     let objects = site.state().join("server/objects");

@@ -129,8 +129,14 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// The jobs that were submitted, in the order of the case.
+    pub fn numbers(&self) -> Vec<i64> {
+        let ids = self.ids.lock().unwrap();
+        ids.iter().flatten().copied().collect()
+    }
+
     pub fn submitted(&self) -> usize {
-        self.ids.lock().unwrap().iter().flatten().count()
+        self.numbers().len()
     }
 
     pub fn feed_count(&self) -> u64 {
