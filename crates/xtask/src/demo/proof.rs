@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Planted;
 use super::followed::Line;
 use super::lab::Lab;
+use super::programme::Planted;
 use super::strike::{Moment, Struck, Victim, events};
 use crate::{process, workspace};
 
@@ -155,22 +155,25 @@ impl Evidence {
         Ok(())
     }
 
-    /// Holds a kill in the middle of this job against its log; where it struck.
-    pub fn hold_strike(&self, struck: &Struck) -> Result<String> {
-        let said = struck.hold(&self.log)?;
-        if struck.strike.victim != Victim::Server {
+    /// Holds the kills in the middle of this job against its log; where each struck.
+    pub fn hold_strikes(&self, struck: &[&Struck]) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        for one in struck {
+            let held = one.hold(&self.log);
+            said.push(held.with_context(|| format!("kill -9 of {}", one.victim))?);
             let resumed = self.run["resumed"].as_u64().unwrap_or(0);
-            ensure!(resumed > 0, "the run was never taken up again");
+            ensure!(
+                one.victim == Victim::Server || resumed > 0,
+                "the run was never taken up again"
+            );
         }
         let count_of = |text: &str| events(&self.log).filter(|line| line.text == text).count();
         // A board whose shell does not answer in time under its load is booted once more for what
         // is left, and says so; any other boot is one too many.
         let again = count_of("the board is booted again for what is left to do");
         let boots = count_of("power on: asking the relay");
-        let expected = match struck.strike.moment {
-            Moment::Measuring(_) => 1 + again,
-            Moment::Booting => 2 + again,
-        };
+        let in_boot = struck.iter().filter(|one| one.moment == Moment::Booting);
+        let expected = 1 + in_boot.count() + again;
         ensure!(
             boots == expected,
             "the board was switched on {boots} times, not {expected}"

@@ -3,6 +3,8 @@
 //! The moment is decided from what the job's log says, never by the clock; the log also shows
 //! afterwards where the kill struck.
 
+use std::fmt;
+
 use anyhow::{Context, Result, ensure};
 
 use super::followed::Line;
@@ -19,6 +21,16 @@ pub enum Victim {
     DispatcherAndKeeper,
 }
 
+impl fmt::Display for Victim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Server => "the server",
+            Self::Dispatcher => "the dispatcher",
+            Self::DispatcherAndKeeper => "the dispatcher and the console keeper",
+        })
+    }
+}
+
 /// When.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -32,15 +44,17 @@ pub enum Moment {
 #[derive(Clone, Copy, Debug)]
 pub struct Strike {
     pub victim: Victim,
-    /// The name of the job in whose middle.
-    pub job: &'static str,
-    pub moment: Moment,
+    /// Jobs by their names, and in the middle of what: whichever of them comes first.
+    pub moments: &'static [(&'static str, Moment)],
 }
 
 /// A kill that was done.
 #[derive(Clone, Debug)]
 pub struct Struck {
-    pub strike: Strike,
+    pub victim: Victim,
+    /// The name of the job in whose middle.
+    pub job: &'static str,
+    pub moment: Moment,
     /// The line of the log that was its moment.
     pub line: Line,
     /// When the process was gone, microseconds UTC.
@@ -49,6 +63,7 @@ pub struct Struck {
 
 /// What a phase's log says when it begins, when it measures and when that is over.
 const BEGINS: &str = "on the board: phase ";
+pub const SIGNAL: &str = "signal: ";
 const MEASURES: &str = "signal: BASALT_PHASE LOADS alive=1";
 const MEASURED: &str = "signal: BASALT_PHASE DONE ";
 /// What is said when the kernel and the shell are there.
@@ -68,39 +83,18 @@ pub fn events(log: &[Line]) -> impl Iterator<Item = &Line> {
 }
 
 impl Strike {
-    /// For people: who dies, and in the middle of what.
-    pub fn says(&self, job: i64) -> String {
-        let victim = match self.victim {
-            Victim::Server => "the server",
-            Victim::Dispatcher => "the dispatcher",
-            Victim::DispatcherAndKeeper => "the dispatcher and the console keeper",
-        };
-        match self.moment {
-            Moment::Measuring(phase) => {
-                format!("kill -9 of {victim} in the middle of phase {phase} of job {job}")
-            }
-            Moment::Booting => format!("kill -9 of {victim} while the kernel of job {job} boots"),
-        }
-    }
-
-    /// Whether the last line of a log is the moment.
-    pub fn is_due(&self, log: &[Line]) -> bool {
-        let Some(last) = log.last().filter(|line| is_event(line)) else {
-            return false;
-        };
-        match self.moment {
-            Moment::Booting => last.text.starts_with(KERNEL),
-            Moment::Measuring(phase) => {
-                last.text.starts_with(MEASURES) && phase_of(log) == Some(phase)
-            }
-        }
+    /// In the middle of what a job is now, if this is its time; with the line that says so.
+    pub fn due<'l>(&self, job: &'static str, log: &'l [Line]) -> Option<(Moment, &'l Line)> {
+        let own = self.moments.iter().filter(|(name, _)| *name == job);
+        own.map(|(_, moment)| *moment)
+            .find_map(|moment| Some((moment, moment.line(log)?)))
     }
 
     /// Kills, and sees to it that the lab goes on; lines for people, with who each is about.
     pub fn perform(
         &self,
         lab: &mut Lab,
-        line: &Line,
+        (job, moment, line): (&'static str, Moment, &Line),
         tell: &mut dyn FnMut(&str),
     ) -> Result<Struck> {
         let utc_us = match self.victim {
@@ -132,10 +126,31 @@ impl Strike {
             }
         };
         Ok(Struck {
-            strike: *self,
+            victim: self.victim,
+            job,
+            moment,
             line: line.clone(),
             utc_us,
         })
+    }
+}
+
+impl Moment {
+    /// The line at which it began, while it lasts. What a board said and only its spool gave back
+    /// was said too long ago.
+    fn line(self, log: &[Line]) -> Option<&Line> {
+        match self {
+            Self::Booting => log
+                .last()
+                .filter(|last| is_event(last) && last.text.starts_with(KERNEL)),
+            Self::Measuring(phase) => {
+                let last = events(log)
+                    .filter(|line| line.text.starts_with(SIGNAL) || line.text.starts_with(BEGINS))
+                    .last()?;
+                let measures = last.text == MEASURES && phase_of(log) == Some(phase);
+                measures.then_some(last)
+            }
+        }
     }
 }
 
@@ -148,6 +163,16 @@ fn phase_of(log: &[Line]) -> Option<&str> {
 }
 
 impl Struck {
+    /// For people: who died, and in the middle of what.
+    pub fn says(victim: Victim, moment: Moment, job: i64) -> String {
+        match moment {
+            Moment::Measuring(phase) => {
+                format!("kill -9 of {victim} in the middle of phase {phase} of job {job}")
+            }
+            Moment::Booting => format!("kill -9 of {victim} while the kernel of job {job} boots"),
+        }
+    }
+
     /// Holds the whole log against what was meant: the kill came before what the moment was the
     /// middle of was over, and a killed dispatcher took the run up again in that middle. Where it
     /// struck, for people.
@@ -155,7 +180,7 @@ impl Struck {
         let after: Vec<&Line> = events(log)
             .filter(|line| line.number > self.line.number)
             .collect();
-        let over = match self.strike.moment {
+        let over = match self.moment {
             Moment::Measuring(_) => MEASURED,
             Moment::Booting => SHELL,
         };
@@ -174,7 +199,7 @@ impl Struck {
             end.number,
             end.text
         );
-        if self.strike.victim != Victim::Server {
+        if self.victim != Victim::Server {
             ensure!(
                 after[..over]
                     .iter()
@@ -184,12 +209,12 @@ impl Struck {
                 end.number
             );
         }
-        Ok(match self.strike.moment {
+        Ok(match self.moment {
             Moment::Measuring(phase) => format!(
-                "struck {into:.1} s after {phase} began to measure, {left:.1} s before it was over"
+                "{into:.1} s after {phase} began to measure, {left:.1} s before it was over"
             ),
             Moment::Booting => format!(
-                "struck {into:.1} s after the kernel's first line, {left:.1} s before there was a shell"
+                "{into:.1} s after the kernel's first line, {left:.1} s before there was a shell"
             ),
         })
     }
@@ -228,26 +253,35 @@ mod tests {
         ])
     }
 
-    const DISPATCHER: Strike = Strike {
+    const STRIKE: Strike = Strike {
         victim: Victim::Dispatcher,
-        job: "x",
-        moment: Moment::Measuring("hackbench"),
+        moments: &[("x", Moment::Measuring("hackbench"))],
     };
 
     #[test]
-    fn the_moment_is_an_event_of_the_right_phase() {
+    fn the_moment_lasts_from_an_event_of_the_right_phase_to_its_end() {
         let log = whole();
         let due: Vec<usize> = (1..=log.len())
-            .filter(|count| DISPATCHER.is_due(&log[..*count]))
+            .filter(|count| STRIKE.due("x", &log[..*count]).is_some())
             .collect();
-        assert_eq!(due, [6]);
+        assert_eq!(due, [6, 7]);
+        assert!(STRIKE.due("y", &log[..6]).is_none());
+        let (_, line) = STRIKE.due("x", &log[..7]).unwrap();
+        assert_eq!(line.number, 6);
+        let mut late = log.clone();
+        late[5]
+            .text
+            .push_str(" (lost on the console, read back from the board)");
+        assert!(STRIKE.due("x", &late[..6]).is_none());
     }
 
     #[test]
     fn a_kill_that_came_too_late_or_changed_nothing_does_not_count() {
         let log = whole();
         let mut struck = Struck {
-            strike: DISPATCHER,
+            victim: Victim::Dispatcher,
+            job: "x",
+            moment: Moment::Measuring("hackbench"),
             line: log[5].clone(),
             utc_us: 6500,
         };
