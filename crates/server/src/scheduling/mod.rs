@@ -14,10 +14,8 @@ use std::time::Duration;
 use basalt_model::{BoardName, DispatcherName, JobId, JobState};
 use basalt_scheduler::{Change, Decision, Explanation, Holder, Occupancy, QueuedJob, Scheduler};
 use basalt_store::{LeaderTerm, StoreError};
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -153,7 +151,9 @@ struct Task {
     term: Option<LeaderTerm>,
     /// Decided, and waiting for their turn to be made true.
     decided: VecDeque<Decision>,
-    grants: FuturesUnordered<BoxFuture<'static, (Decision, GrantEnd)>>,
+    /// Tasks of their own: a grant that nobody drives would keep the store's only writer, and the
+    /// scheduler would wait for that writer as soon as it asks the store for anything itself.
+    grants: JoinSet<(Decision, GrantEnd)>,
     held: HashMap<BoardName, Held>,
     stopped: bool,
     /// When the truth is to be read again after it could not be.
@@ -167,7 +167,7 @@ pub(crate) async fn run(app: App, mut inbox: Inbox, stop: CancellationToken) {
         scheduler: Scheduler::new(),
         term: None,
         decided: VecDeque::new(),
-        grants: FuturesUnordered::new(),
+        grants: JoinSet::new(),
         held: HashMap::new(),
         stopped: false,
         reload_at: None,
@@ -187,7 +187,7 @@ pub(crate) async fn run(app: App, mut inbox: Inbox, stop: CancellationToken) {
                     task.hear(message).await;
                 }
             }
-            Some((decision, end)) = task.grants.next() => task.granted(decision, end).await,
+            Some(joined) = task.grants.join_next() => task.joined(joined).await,
             () = time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
         }
         task.wake().await;
@@ -196,8 +196,8 @@ pub(crate) async fn run(app: App, mut inbox: Inbox, stop: CancellationToken) {
     // Grants under way are finished, so that what they made true is told to a dispatcher now and
     // not only when it asks again.
     let ended = async {
-        while let Some((decision, end)) = task.grants.next().await {
-            task.granted(decision, end).await;
+        while let Some(joined) = task.grants.join_next().await {
+            task.joined(joined).await;
         }
         if let Some(term) = task.term {
             let now = task.app.now();
@@ -340,10 +340,21 @@ impl Task {
             && let Some(decision) = self.decided.pop_front()
         {
             let app = self.app.clone();
-            self.grants.push(Box::pin(async move {
+            self.grants.spawn(async move {
                 let end = grant::grant(&app, &decision, term).await;
                 (decision, end)
-            }));
+            });
+        }
+    }
+
+    async fn joined(&mut self, joined: Result<(Decision, GrantEnd), JoinError>) {
+        match joined {
+            Ok((decision, end)) => self.granted(decision, end).await,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only who ends the runtime ends a grant.
+                Err(_) => self.reload_later(),
+            },
         }
     }
 
