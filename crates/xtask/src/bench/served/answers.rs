@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::chatter::p99;
-use super::{JOB, Lab, PATIENCE, Server};
+use super::{Lab, PATIENCE, Server, small_job};
 use crate::bench::{Options, Row};
 use crate::{process, suite, workspace};
 
@@ -142,7 +142,7 @@ fn filled(options: &Options) -> Result<PathBuf> {
     eprintln!("filling a store with {JOBS} jobs; it is kept for the next time");
     // One real job is what is repeated.
     let lab = Lab::start(options, "serve-filled", BOARDS)?;
-    lab.perform(JOB, 1)?;
+    lab.perform(&small_job(), 1)?;
     drop(lab);
     fs::rename(bench.join("serve-filled"), &directory).context("keeping the lab's directory")?;
     fill(&directory.join("state"))?;

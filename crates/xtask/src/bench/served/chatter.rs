@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::http::Client;
 use super::rack_time::Mark;
-use super::{JOB, LONGEST, Lab, job_of};
+use super::{LONGEST, Lab, job_of, small_job};
 use crate::bench::{Options, Row, median};
 
 const LINES: u64 = 250_000;
@@ -22,7 +22,7 @@ const MUTTERS: &str = "awk 'BEGIN { for (i = 0; i < 2000; i++) { printf \"line %
 /// Intake without a listener, delay with one, and what it takes to look at the log.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let lab = Lab::start(options, "serve-chatter", 1)?;
-    lab.perform(JOB, 3)?;
+    lab.perform(&small_job(), 3)?;
     let job = job_of("talks", &[SAYS]);
     let (mut rates, mut net_rates, mut cpus) = (Vec::new(), Vec::new(), Vec::new());
     let (mut servers, mut dispatchers, mut keepers) = (Vec::new(), Vec::new(), Vec::new());

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -183,8 +183,11 @@ impl Events {
     /// The next event's name (empty for a plain one) and its data.
     pub fn next(&mut self) -> Result<(String, String)> {
         let (mut name, mut data) = (String::new(), String::new());
+        let begun = Instant::now();
         loop {
             let line = self.line()?;
+            // Heartbeats come for ever.
+            ensure!(begun.elapsed() < PATIENCE, "no event came");
             if line.is_empty() {
                 if !data.is_empty() {
                     return Ok((name, data));

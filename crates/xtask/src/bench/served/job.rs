@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use super::usage::Cpu;
-use super::{JOB, Lab};
+use super::{Lab, small_job};
 use crate::bench::{Options, Row};
 
 /// Jobs, one after the other, before those that count.
@@ -16,7 +16,7 @@ const WARM_UP_EACH: usize = 2;
 /// One job at a time on one board of eight; then a queue for all eight.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let lab = Lab::start(options, "serve-8", 8)?;
-    lab.perform(JOB, WARM_UP)?;
+    lab.perform(&small_job(), WARM_UP)?;
     let mut rows = one_by_one(&lab, options)?;
     rows.extend(many(&lab, 8, 50)?);
     Ok(rows)
@@ -25,7 +25,7 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
 /// A queue for a hundred boards.
 pub fn measure_hundred(options: &Options) -> Result<Vec<Row>> {
     let lab = Lab::start(options, "serve-100", 100)?;
-    lab.perform(JOB, 100 * WARM_UP_EACH)?;
+    lab.perform(&small_job(), 100 * WARM_UP_EACH)?;
     many(&lab, 100, 10)
 }
 
@@ -39,7 +39,7 @@ fn one_by_one(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
     for _ in 0..count {
         let mark = lab.mark()?;
         let begun = Instant::now();
-        client.submit(JOB)?;
+        client.submit(&small_job())?;
         let took = (jobs.finished()? - begun).as_secs_f64() * 1e3;
         let powered = mark.powered()?;
         let [powered] = powered.as_slice() else {
@@ -75,7 +75,7 @@ fn one_by_one(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
 fn many(lab: &Lab, boards: usize, each: usize) -> Result<Vec<Row>> {
     let jobs = boards * each;
     let before = lab.processes().cpu()?;
-    let (begun, ended) = lab.perform(JOB, jobs)?;
+    let (begun, ended) = lab.perform(&small_job(), jobs)?;
     let cost = lab.processes().cpu()?.since(&before);
     let wall = (ended - begun).as_secs_f64();
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{JOB, LONGEST, Lab, job_of};
+use super::{LONGEST, Lab, job_of, small_job};
 use crate::bench::{Options, Row};
 
 const BOARDS: usize = 100;
@@ -17,7 +17,7 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let lab = Lab::start(options, "serve-memory", BOARDS)?;
     let fresh = calm(&lab)?;
     // What every later run finds made, and what the allocators keep.
-    lab.perform(JOB, 2 * BOARDS)?;
+    lab.perform(&small_job(), 2 * BOARDS)?;
     let before = calm(&lab)?;
     let mut jobs = lab.listen()?;
     let mut client = lab.connect()?;
@@ -58,6 +58,13 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
     }
     let after = "idle, 100 boards, after 200 jobs: all three";
     rows.push(Row::once(after, sum(&before), "MiB").aimed(60.0));
+    for (name, value) in NAMES.iter().zip(before) {
+        rows.push(Row::once(
+            format!("idle, after 200 jobs: {name}"),
+            value,
+            "MiB",
+        ));
+    }
     let each = |now: f64, then: f64| (now - then) / BOARDS as f64;
     let all = each(sum(&running), sum(&before));
     rows.push(Row::once("a running job: memory", all, "MiB").aimed(0.1));
