@@ -27,8 +27,8 @@ const SEED: &str = "BASALT_CAMPAIGN_SEED";
 /// `long` makes it a campaign's.
 const SCALE: &str = "BASALT_CAMPAIGN_SCALE";
 
-/// Nothing happens for so long: it will not any more.
-const STALLED: Duration = Duration::from_secs(150);
+/// Nothing happens for so long: it will not any more. Longer than what may be awaited in vain.
+const STALLED: Duration = Duration::from_secs(200);
 /// Nobody is struck as long as a job that is not finished has had so many runs: a job that the lab
 /// itself ends five times is given up, as it should be.
 const WORN: u64 = 3;

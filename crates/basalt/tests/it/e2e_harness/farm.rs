@@ -120,23 +120,24 @@ fn write_lab(site: &Site, halves: [&[Board]; 2]) {
     }
 }
 
-/// The built-in type `simulated` with deadlines that count for nothing: what stands still or is
-/// killed for half a minute must not be taken for a board that does.
+/// The built-in type `simulated` with deadlines of a minute: what stands still or is killed for half
+/// of one must not be taken for a board that does, and what was lost with a keeper is awaited in vain
+/// until its deadline, then done again.
 const DEVICE_TYPE: &str = "\
 version: 1
 name: simulated-test
 extends: simulated
 timeouts:
   http-download: 300s
-  reset-device: 300s
-  bootloader-interrupt: 300s
-  bootloader-commands: 300s
-  auto-login-action: 300s
-  login-action: 300s
-  expect-shell-connection: 300s
-  environment-record: 300s
-  lava-test-shell: 300s
-  realtime-phase: 300s
-  realtime-transfer: 300s
+  reset-device: 60s
+  bootloader-interrupt: 60s
+  bootloader-commands: 60s
+  auto-login-action: 60s
+  login-action: 60s
+  expect-shell-connection: 60s
+  environment-record: 60s
+  lava-test-shell: 60s
+  realtime-phase: 60s
+  realtime-transfer: 60s
   finalize: 300s
 ";
