@@ -1,5 +1,14 @@
 //! The command line. `--help` is where the verbs are taught.
 
+/// One of the words of a set, so that help, completions and refusals name them all.
+macro_rules! words {
+    ($words:ty) => {
+        PossibleValuesParser::new(<$words>::ALL.iter().map(|word| word.as_str()))
+            .try_map(|word| word.parse::<$words>())
+    };
+}
+
+mod accounts;
 mod remote;
 mod serving;
 
@@ -10,6 +19,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use accounts::*;
 pub use remote::*;
 pub use serving::*;
 
@@ -107,6 +117,8 @@ pub enum Verb {
     Boards(BoardsArguments),
     Maintenance(MaintenanceArguments),
     Dispatchers(DispatchersArguments),
+    Tokens(TokensArguments),
+    Users(UsersArguments),
     Login(LoginArguments),
     LoginLink(LoginLinkArguments),
     Run(RunArguments),

@@ -1,12 +1,12 @@
 //! The requests, one a function. Paths and types are those of `basalt_api`.
 
 use basalt_api::{
-    ApplyLab, BASE, Board, CancelJob, Dispatcher, DispatcherToken, Explanation, IDEMPOTENCY_KEY,
-    Job, JobQuery, JobSummary, LabApplied, LabDiff, Latency, LogFormat, LogLine, LogQuery,
-    LoginLink, Maintenance, Me, ModeChange, NewDispatcher, NewLoginLink, Page, Run, RunResults,
-    SubmitJob, Validation,
+    ApplyLab, BASE, Board, CancelJob, CreatedToken, Dispatcher, DispatcherToken, Explanation,
+    IDEMPOTENCY_KEY, Job, JobQuery, JobSummary, LabApplied, LabDiff, Latency, LogFormat, LogLine,
+    LogQuery, LoginLink, Maintenance, Me, ModeChange, NewDispatcher, NewLoginLink, NewToken,
+    NewUser, Page, Run, RunResults, SubmitJob, Token, TokenQuery, User, UserChange, Validation,
 };
-use basalt_model::{BoardName, DispatcherName, JobId, RunId};
+use basalt_model::{BoardName, DispatcherName, JobId, RunId, UserName};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use reqwest::Method;
@@ -192,15 +192,65 @@ impl Client {
         self.post(&format!("{BASE}/login-links"), link).await
     }
 
+    /// An account's tokens, without their secrets; those of whoever asks without a name.
+    pub async fn tokens(&self, user: Option<&UserName>) -> Result<Vec<Token>, ClientError> {
+        let query = TokenQuery {
+            user: user.cloned(),
+        };
+        self.every_of(&format!("{BASE}/tokens"), &query).await
+    }
+
+    /// Makes a token; its secret is in this answer and nowhere else.
+    pub async fn create_token(&self, token: &NewToken) -> Result<CreatedToken, ClientError> {
+        self.post(&format!("{BASE}/tokens"), token).await
+    }
+
+    /// Ends a token.
+    pub async fn revoke_token(&self, id: i64) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, &format!("{BASE}/tokens/{id}"));
+        self.send(request).await.map(drop)
+    }
+
+    /// Every account.
+    pub async fn users(&self) -> Result<Vec<User>, ClientError> {
+        self.every(&format!("{BASE}/users")).await
+    }
+
+    /// Makes an account.
+    pub async fn add_user(&self, user: &NewUser) -> Result<User, ClientError> {
+        self.post(&format!("{BASE}/users"), user).await
+    }
+
+    /// Changes an account.
+    pub async fn change_user(
+        &self,
+        name: &UserName,
+        change: &UserChange,
+    ) -> Result<User, ClientError> {
+        let request = self
+            .request(Method::PATCH, &format!("{BASE}/users/{name}"))
+            .json(change);
+        self.json(request).await
+    }
+
     /// All pages of a list.
     async fn every<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
     ) -> Result<Vec<T>, ClientError> {
+        self.every_of(path, &()).await
+    }
+
+    /// All pages of what a query asks for.
+    async fn every_of<Q: serde::Serialize, T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Q,
+    ) -> Result<Vec<T>, ClientError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let mut request = self.request(Method::GET, path);
+            let mut request = self.request(Method::GET, path).query(query);
             if let Some(cursor) = &cursor {
                 request = request.query(&[("cursor", cursor)]);
             }

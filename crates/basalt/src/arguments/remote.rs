@@ -6,22 +6,14 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
-/// One of the words of a set, so that help, completions and refusals name them all.
-macro_rules! words {
-    ($words:ty) => {
-        PossibleValuesParser::new(<$words>::ALL.iter().map(|word| word.as_str()))
-            .try_map(|word| word.parse::<$words>())
-    };
-}
-
 /// Which server.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgument {
     /// The server's address, as http://127.0.0.1:7270 [else BASALT_SERVER, else the login]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// Write what the server says to standard output as JSON, and nothing else
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

@@ -39,6 +39,8 @@ pub async fn perform(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Boards(verb) => remote::boards(&verb, terminal).await,
         Verb::Maintenance(verb) => remote::maintenance(&verb, terminal).await,
         Verb::Dispatchers(verb) => remote::dispatchers(&verb, terminal).await,
+        Verb::Tokens(verb) => remote::tokens(&verb, terminal).await,
+        Verb::Users(verb) => remote::users(&verb, terminal).await,
         Verb::Login(verb) => remote::login(&verb, terminal).await,
         Verb::LoginLink(verb) => remote::login_link(&verb, terminal).await,
         Verb::Run(verb) => run::perform(&verb, state, terminal).await,

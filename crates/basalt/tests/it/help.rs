@@ -2,7 +2,7 @@
 
 use crate::support::{basalt, repository, said};
 
-const VERBS: [&[&str]; 28] = [
+const VERBS: [&[&str]; 30] = [
     &["serve"],
     &["dispatch"],
     &["config", "check"],
@@ -18,6 +18,8 @@ const VERBS: [&[&str]; 28] = [
     &["boards"],
     &["maintenance"],
     &["dispatchers"],
+    &["tokens"],
+    &["users"],
     &["login"],
     &["login-link"],
     &["lab", "diff"],

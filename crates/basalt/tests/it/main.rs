@@ -3,6 +3,7 @@
 
 mod checks;
 mod console;
+mod e2e_accounts;
 mod e2e_console;
 mod e2e_cost;
 mod e2e_faults;

@@ -1,18 +1,15 @@
 //! `basalt dispatchers`.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::Context;
 use basalt_api::{Dispatcher, ModeChange};
 use basalt_client::Client;
 use basalt_model::{DispatcherMode, DispatcherName};
 
+use super::secret_file::SecretFile;
 use super::{ago, connect, print_json};
 use crate::arguments::{DispatchersArguments, DispatchersVerb};
-use crate::exit::{Exit, refused};
+use crate::exit::Exit;
 use crate::terminal::{Terminal, one_line};
 
 /// Lists the dispatchers, or changes one.
@@ -77,32 +74,9 @@ async fn add(
         ));
         return Ok(());
     };
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| {
-            let why = match error.kind() {
-                ErrorKind::AlreadyExists => {
-                    "it is there already; a new token would end the one in it".to_owned()
-                }
-                _ => error.to_string(),
-            };
-            refused(format!("cannot make {}: {why}", path.display()))
-        })?;
-    let made = client.add_dispatcher(&name).await;
-    let kept = made.map_err(anyhow::Error::from).and_then(|token| {
-        let text = serde_json::to_string_pretty(&token)?;
-        writeln!(file, "{text}")?;
-        file.sync_all()
-            .with_context(|| format!("cannot write {}", path.display()))
-    });
-    if let Err(error) = kept {
-        // Nothing of worth is in it.
-        let _ = std::fs::remove_file(path);
-        return Err(error);
-    }
+    let file = SecretFile::create(path, "a new token would end the one in it")?;
+    let token = client.add_dispatcher(&name).await?;
+    file.write(&serde_json::to_string_pretty(&token)?)?;
     terminal.line(&one_line(&format!(
         "the token of {name} is in {}; {}",
         path.display(),
@@ -120,6 +94,12 @@ fn next(client: &Client, path: &Path) -> String {
             path.display()
         )
     };
+    if is_loopback(server) && server.starts_with("https://") {
+        return format!(
+            "{}, SERVER being what it knows this host by",
+            run("https://SERVER:7270")
+        );
+    }
     if is_loopback(server) {
         return format!(
             "this server is known here as {server}, which is this host only: a dispatcher elsewhere \

@@ -10,7 +10,10 @@ mod lab;
 mod login;
 mod logs;
 mod measured;
+mod secret_file;
 mod submit;
+mod tokens;
+mod users;
 mod waiting;
 
 use basalt_client::{Client, Settings};
@@ -26,6 +29,8 @@ pub use login::{login, login_link};
 pub use logs::logs;
 pub use measured::{latency, results};
 pub use submit::{submit, wait};
+pub use tokens::tokens;
+pub use users::users;
 
 use crate::exit::refused;
 use crate::terminal::{Terminal, harmless_json};
