@@ -1,6 +1,7 @@
 //! From a board that is off to a shell on it: power, U-Boot, kernel, login (facts: LAVA 2026.07,
 //! "boot sequence for a network-booted board").
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use basalt_console::{Match, Pattern};
@@ -11,7 +12,7 @@ use basalt_plan::plan::{Block, Boot, action};
 use tokio::time::Instant;
 
 use crate::run::{Place, Run};
-use crate::session::{Interruption, Stage, chain};
+use crate::session::{Interruption, RefusedFile, Stage, chain};
 
 /// What U-Boot prints when a file did not come over the network (facts: LAVA's base template).
 const NETWORK_ERRORS: [&str; 5] = [
@@ -203,13 +204,7 @@ impl Run {
     /// What an error message of U-Boot, or its prompt instead of a jump, amounts to.
     fn command_failure(&self, command: &str, said: &str, prompt: bool, awaited: String) -> Failure {
         if let Some(file) = &self.session.refused_file {
-            return self.session.failure(
-                Culprit::Job,
-                None,
-                "tftp-file-missing",
-                format!("`{command}` asks for {file:?}, which this job does not deploy"),
-                Some(awaited),
-            );
+            return self.refused_file(file, &format!("`{command}` asks"), awaited);
         }
         if prompt {
             return self.session.failure(
@@ -241,6 +236,31 @@ impl Run {
             format!("U-Boot said {said:?} to `{command}`"),
             Some(awaited),
         )
+    }
+
+    /// A file that was asked for and not served: the job does not deploy it, or it was asked for
+    /// from an address that is not the board's.
+    fn refused_file(&self, file: &RefusedFile, who_asks: &str, awaited: String) -> Failure {
+        let declared = self.plan.board.network.as_ref();
+        match declared.filter(|network| network.address != file.client) {
+            Some(network) => self.session.failure(
+                Culprit::Configuration,
+                None,
+                "tftp-wrong-address",
+                wrong_address(self.plan.board.name.as_str(), network.address, file),
+                Some(awaited),
+            ),
+            None => self.session.failure(
+                Culprit::Job,
+                None,
+                "tftp-file-missing",
+                format!(
+                    "{who_asks} for {:?}, which this job does not deploy",
+                    file.name
+                ),
+                Some(awaited),
+            ),
+        }
     }
 
     /// From U-Boot's last word to a shell prompt.
@@ -495,13 +515,7 @@ impl Run {
             return failure;
         }
         if let Some(file) = &self.session.refused_file {
-            return self.session.failure(
-                Culprit::Job,
-                None,
-                "tftp-file-missing",
-                format!("the boot commands ask for {file:?}, which this job does not deploy"),
-                Some(awaited.to_owned()),
-            );
+            return self.refused_file(file, "the boot commands ask", awaited.to_owned());
         }
         if !self.session.heard_anything() {
             let power = self.session.recorder.state().power;
@@ -657,6 +671,15 @@ fn literal(text: &str) -> Result<Pattern, Failure> {
     })
 }
 
+/// Files are served to the address alone that the board's file declares.
+fn wrong_address(board: &str, declared: Ipv4Addr, file: &RefusedFile) -> String {
+    format!(
+        "{} asked over TFTP for {:?} and may not have it: the file of board {board} declares the \
+         address {declared}; write there the address that the board asks from",
+        file.client, file.name
+    )
+}
+
 fn netmask(prefix: u8) -> std::net::Ipv4Addr {
     let bits = u32::MAX
         .checked_shl(32 - u32::from(prefix.min(32)))
@@ -667,6 +690,18 @@ fn netmask(prefix: u8) -> std::net::Ipv4Addr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_from_another_address_than_declared_is_told_with_both() {
+        let file = RefusedFile {
+            name: "kernel".into(),
+            client: Ipv4Addr::LOCALHOST,
+        };
+        let said = wrong_address("sim-1", Ipv4Addr::new(10, 0, 0, 7), &file);
+        for part in ["127.0.0.1 asked", "\"kernel\"", "sim-1", "10.0.0.7"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
 
     #[test]
     fn a_prefix_becomes_a_netmask() {

@@ -9,6 +9,7 @@ mod judging;
 mod typing;
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use basalt_clock::Clock;
@@ -123,6 +124,15 @@ impl Listening {
     }
 }
 
+/// A file that somebody asked the boot servers for, in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedFile {
+    /// Its name, as it was asked for.
+    pub name: String,
+    /// Who asked.
+    pub client: Ipv4Addr,
+}
+
 /// One board's console, and all that a run notices on it.
 pub struct Session {
     /// The run's journal and state.
@@ -135,8 +145,8 @@ pub struct Session {
     pub served: Option<broadcast::Receiver<TransferEvent>>,
     /// Lines of files that the board prints (`basalt-show`): number and data, checked.
     pub file_lines: VecDeque<(u64, String)>,
-    /// The last file that the board asked for in vain.
-    pub refused_file: Option<String>,
+    /// The last file that somebody asked for in vain.
+    pub refused_file: Option<RefusedFile>,
     console: BoardConsole,
     character_delay: Duration,
     expect: Expect,

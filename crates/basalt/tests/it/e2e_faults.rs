@@ -326,6 +326,24 @@ fn a_relay_that_nobody_reaches_is_named_and_the_power_is_unknown() {
 }
 
 #[test]
+fn a_board_whose_file_declares_another_address_is_the_labs_fault_and_not_the_jobs() {
+    let declared = std::net::Ipv4Addr::new(127, 9, 8, 7);
+    let site = Site::start(&[Board::new("sim-1").uploads().declared(declared)]);
+    // The board asks from 127.0.0.1, whatever its file says.
+    let finished = site.run("sim-1", &site.job("misplaced"));
+    finished.expect_code(3);
+    let results = finished.results();
+    assert_eq!(results.blame(), ("configuration", "tftp-wrong-address"));
+    let message = results.0["failure"]["message"].as_str().unwrap();
+    assert!(message.contains("127.0.0.1 asked over TFTP"), "{message}");
+    assert!(
+        message.contains("sim-1 declares the address 127.9.8.7"),
+        "{message}"
+    );
+    assert!(!site.rack.has_power("sim-1"));
+}
+
+#[test]
 fn a_warning_of_the_kernel_is_kept_and_ends_nothing() {
     let site = Site::start(&[Board::new("sim-1")]);
     let warning = "WARNING: CPU: 0 PID: 71 at kernel/time/clockevents.c:38 clockevents_program_event+0xd0/0xf0";

@@ -7,7 +7,7 @@ use basalt_model::event::Level;
 use basalt_netboot::tftp::{TransferEvent, TransferEventKind};
 use tokio::time::Instant;
 
-use super::{Interruption, Listening, REPORT_QUIET, Session, Stage};
+use super::{Interruption, Listening, REPORT_QUIET, RefusedFile, Session, Stage};
 use crate::inbox;
 use crate::signals::{Heard, Seen};
 
@@ -55,7 +55,10 @@ impl Session {
                     Level::Warning,
                     format!("TFTP request for {} refused: {reason}", event.file),
                 )?;
-                self.refused_file = Some(event.file);
+                self.refused_file = Some(RefusedFile {
+                    name: event.file,
+                    client: *event.client.ip(),
+                });
             }
         }
         Ok(())

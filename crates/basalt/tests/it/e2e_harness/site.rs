@@ -29,6 +29,8 @@ pub struct Board {
     lcus: bool,
     /// Its programs share the host's address, so that they may upload.
     uploads: bool,
+    /// The address in its file, where it is not the one that it has.
+    declared: Option<Ipv4Addr>,
     /// Lines of its table in the rack's configuration.
     pub(super) rack: String,
 }
@@ -41,6 +43,7 @@ impl Board {
             pty: false,
             lcus: false,
             uploads: false,
+            declared: None,
             rack: String::new(),
         }
     }
@@ -66,6 +69,12 @@ impl Board {
     /// address, 127.0.0.1; only a board that the lab knows by it is let upload, so one a site.
     pub fn uploads(mut self) -> Self {
         self.uploads = true;
+        self
+    }
+
+    /// Its file declares an address that it does not have.
+    pub fn declared(mut self, address: Ipv4Addr) -> Self {
+        self.declared = Some(address);
         self
     }
 
@@ -257,7 +266,9 @@ impl Site {
             let text = format!(
                 "version: 1\nname: {}\ntype: simulated-test\npower: {{relay: {relay}, outlet: {outlet}}}\nconsole: {{{console}}}\nnetwork: {{mac: 52:54:00:77:00:{index:02x}, address: {}/8}}\n",
                 board.name,
-                address(board, index, &self.slot),
+                board
+                    .declared
+                    .unwrap_or_else(|| address(board, index, &self.slot)),
             );
             put(&format!("boards/{}.yaml", board.name), text);
         }
