@@ -20,6 +20,8 @@ pub struct Greeting {
     pub lab: String,
     /// The address that people open.
     pub url: String,
+    /// The address that programs of this host use.
+    pub local_url: String,
     /// A link that logs the first administrator in, at the first start.
     pub login_link: Option<String>,
     /// What became of the local client's login.
@@ -54,6 +56,15 @@ impl Greeting {
     /// The greeting.
     pub fn text(&self, terminal: &Terminal) -> String {
         let mut rows = vec![("page", terminal.paint(Ink::Accent, &self.url))];
+        if self.local_url != self.url {
+            rows.push((
+                "",
+                format!(
+                    "{} on this host",
+                    terminal.paint(Ink::Accent, &self.local_url)
+                ),
+            ));
+        }
         match &self.login_link {
             Some(link) => {
                 rows.push(("log in", terminal.paint(Ink::Accent, link)));
@@ -184,15 +195,23 @@ impl Status {
 
 /// A line of the status, with its time.
 pub fn status_line(terminal: &Terminal, ink: Ink, text: &str) -> String {
+    format!(
+        "{}  {}",
+        terminal.paint(Ink::Faint, &time_of_day()),
+        terminal.paint(ink, &one_line(text))
+    )
+}
+
+/// A line with its time, without colours.
+pub fn timed(text: &str) -> String {
+    format!("{}  {}", time_of_day(), one_line(text))
+}
+
+fn time_of_day() -> String {
     let now = basalt_clock::Clock::system().now().utc;
     // `2026-11-23 20:00:00 UTC`: who watches knows the day.
     let time = wording::utc(now);
-    let clock = time.get(11..19).unwrap_or(&time);
-    format!(
-        "{}  {}",
-        terminal.paint(Ink::Faint, clock),
-        terminal.paint(ink, &one_line(text))
-    )
+    time.get(11..19).unwrap_or(&time).to_owned()
 }
 
 /// What happened to the dispatcher's process, for a person.

@@ -1,6 +1,6 @@
 //! Where a server is reached.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -62,6 +62,28 @@ pub fn url(address: SocketAddr, tls: &Tls) -> String {
     }
 }
 
+/// The address by which programs of this host reach the server without anybody's help, where it has
+/// one: this host's name may be known to nobody. A certificate from elsewhere is for names, and
+/// what a proxy wants is its own.
+pub fn local_url(addresses: &[SocketAddr], tls: &Tls) -> Option<String> {
+    let scheme = match tls {
+        Tls::Off => "http",
+        // Known by its digest, whatever the name.
+        Tls::SelfSigned => "https",
+        Tls::Proxy | Tls::Files { .. } => return None,
+    };
+    addresses.iter().find_map(|address| {
+        let (ip, port) = (address.ip(), address.port());
+        let here = match ip {
+            _ if ip.is_loopback() => ip,
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            _ => return None,
+        };
+        Some(format!("{scheme}://{}", SocketAddr::new(here, port)))
+    })
+}
+
 /// This host's name, if it has one that can stand in a URL.
 pub fn host_name() -> Option<String> {
     let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
@@ -79,6 +101,29 @@ mod tests {
         assert_eq!(url("127.0.0.1:80", Tls::Off), "http://127.0.0.1:80");
         assert_eq!(url("[::1]:80", Tls::SelfSigned), "https://[::1]:80");
         assert!(!url("0.0.0.0:80", Tls::SelfSigned).contains("0.0.0.0"));
+    }
+
+    #[test]
+    fn programs_of_this_host_need_no_name_of_it() {
+        let url = |texts: &[&str], tls: &Tls| {
+            let addresses: Vec<_> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            local_url(&addresses, tls)
+        };
+        let found = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            url(&["0.0.0.0:7270"], &Tls::SelfSigned),
+            found("https://127.0.0.1:7270")
+        );
+        assert_eq!(url(&["[::]:80"], &Tls::Off), found("http://[::1]:80"));
+        let both = ["10.0.0.1:7270", "127.0.0.1:7271"];
+        assert_eq!(url(&both, &Tls::Off), found("http://127.0.0.1:7271"));
+        assert_eq!(url(&both[..1], &Tls::Off), None);
+        let files = Tls::Files {
+            certificate: "c".into(),
+            key: "k".into(),
+        };
+        assert_eq!(url(&["0.0.0.0:80"], &files), None);
+        assert_eq!(url(&["127.0.0.1:80"], &Tls::Proxy), None);
     }
 
     #[tokio::test]

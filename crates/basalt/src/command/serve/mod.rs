@@ -45,13 +45,15 @@ pub async fn perform(
     let mut signals = Signals::catch_with_drain()?;
     let listening = Listening::open(&configuration, &place).await?;
     let url = listening.url.clone();
+    let local_url = listening.local_url.clone();
     let certificate = listening.certificate;
     let server = Server::start(listening.config(&configuration, &place, files)).await?;
     let greeting = Greeting {
         lab: lab.name,
         url: url.clone(),
         login_link: server.login_link().map(str::to_owned),
-        client: local_client::log_in(&place.server, &url, certificate),
+        client: local_client::log_in(&place.server, &local_url, certificate),
+        local_url,
         state: place.state.clone(),
         certificate,
     };
@@ -85,6 +87,8 @@ struct Listening {
     tcp: Vec<TcpEntrance>,
     unix: tokio::net::UnixListener,
     url: String,
+    /// The address for programs of this host.
+    local_url: String,
     certificate: Option<basalt_model::Sha256>,
 }
 
@@ -96,12 +100,13 @@ impl Listening {
         let spoken = tls::load(tls_how, &place.server, addresses)?;
         let listeners = listening::tcp(listen).await?;
         // The port that was got, where any was asked for.
-        let first = listeners
-            .first()
+        let got = listeners
+            .iter()
             .map(tokio::net::TcpListener::local_addr)
-            .transpose()?
-            .ok_or_else(|| refused("nowhere to listen"))?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let first = *got.first().ok_or_else(|| refused("nowhere to listen"))?;
         let public = configuration.public_url.value.clone();
+        let url = public.unwrap_or_else(|| listening::url(first, tls_how));
         let config = spoken.as_ref().map(|spoken| spoken.config.clone());
         Ok(Self {
             tcp: listeners
@@ -112,7 +117,8 @@ impl Listening {
                 })
                 .collect(),
             unix: listening::unix(&place.socket)?,
-            url: public.unwrap_or_else(|| listening::url(first, tls_how)),
+            local_url: listening::local_url(&got, tls_how).unwrap_or_else(|| url.clone()),
+            url,
             certificate: spoken.and_then(|spoken| spoken.own),
         })
     }
