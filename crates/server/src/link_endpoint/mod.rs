@@ -35,6 +35,8 @@ use crate::{leases, secret};
 
 /// How long a dispatcher may take to say hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(20);
+/// How long a dispatcher that is refused may take to hear why.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// Bytes of streams that a dispatcher may have unacknowledged.
 const WINDOW_BYTES: u64 = 4 << 20;
 /// Control messages of one dispatcher that may wait for the store, beside its streams. It has a few
@@ -90,7 +92,18 @@ async fn link(State(app): State<App>, headers: HeaderMap, upgrade: WebSocketUpgr
     upgrade
         .max_message_size(LARGEST_FRAME)
         .max_frame_size(LARGEST_FRAME)
-        .on_upgrade(move |socket| async move { serve(app, name, socket).await })
+        .on_upgrade(move |socket| async move { serve(app, name, &headers, socket).await })
+}
+
+/// What a dispatcher hears whose token has ended while it was connected. Its uploads would be
+/// refused from then on, and its runs lost with nobody knowing why.
+pub(crate) fn token_ended() -> Down {
+    Down::Refuse {
+        code: "token-ended".into(),
+        message: "its token has ended: it was revoked, or a newer one was made by `basalt \
+                  dispatchers add`"
+            .into(),
+    }
 }
 
 /// The WebSocket as the link wants it: binary messages only.
@@ -117,7 +130,7 @@ fn pace(app: &App) -> Pace {
     }
 }
 
-async fn serve(app: App, name: DispatcherName, socket: WebSocket) {
+async fn serve(app: App, name: DispatcherName, headers: &HeaderMap, socket: WebSocket) {
     let (sender, mut receiver) = channel(socket).at_server(pace(&app));
     let hello = match time::timeout(HELLO_LIMIT, receiver.next()).await {
         Ok(Ok(Some(Message::Control(hello @ Up::Hello { .. })))) => hello,
@@ -162,6 +175,13 @@ async fn serve(app: App, name: DispatcherName, socket: WebSocket) {
         tracing::warn!(dispatcher.name = %name, error = %causes(&error), "cannot look after a dispatcher's runs");
     }
     drop(greeting);
+    // A token that ended between the upgrade and now could tell no link that it has.
+    if dispatcher(&app, headers)
+        .await
+        .is_err_and(|refusal| refusal.status() == StatusCode::UNAUTHORIZED)
+    {
+        link.send(&name, token_ended());
+    }
     tracing::info!(dispatcher.name = %name, build = greeted.build, runs = greeted.known.len(), "a dispatcher is connected");
 
     let mut connection = Connection {
@@ -212,8 +232,14 @@ async fn write(
             () = link.close.cancelled() => None,
         };
         let Some(message) = message else { break };
+        let is_last = matches!(message, Down::Refuse { .. });
         if let Err(error) = sender.send(message).await {
             tracing::debug!(dispatcher.name = %name, error = %causes(&error), "a dispatcher hears nothing");
+            break;
+        }
+        if is_last {
+            // It goes by itself once it has heard why; who does not is ended.
+            let _ = time::timeout(LAST_WORD, link.close.cancelled()).await;
             break;
         }
     }

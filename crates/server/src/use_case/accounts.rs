@@ -13,6 +13,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::authorize::{Action, authorize};
 use crate::error::UseCaseError;
+use crate::link_endpoint;
 use crate::secret;
 
 /// The account that the first start makes.
@@ -272,6 +273,9 @@ impl App {
         }
         if !self.store.revoke_token(token.id, self.now()).await? {
             return Err(missing());
+        }
+        if let TokenOwner::Dispatcher(name) = &token.owner {
+            self.registry.send(name, link_endpoint::token_ended());
         }
         self.audit_note(actor, "token.revoke", &id.to_string(), "{}")
             .await

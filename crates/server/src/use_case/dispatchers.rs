@@ -9,6 +9,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::authorize::{Action, authorize};
 use crate::error::UseCaseError;
+use crate::link_endpoint;
 use crate::scheduling::Message;
 use crate::secret;
 
@@ -49,7 +50,7 @@ impl App {
     /// Gives a dispatcher of the lab a token; the ones before end.
     ///
     /// # Errors
-    /// He may not, or the lab has no such dispatcher.
+    /// He may not, the lab has no such dispatcher, or it is the one beside this server.
     pub async fn add_dispatcher(
         &self,
         actor: &Actor,
@@ -62,6 +63,17 @@ impl App {
                 hint: Some(format!(
                     "describe it in the lab's `dispatchers/{name}.yaml`, apply the lab, and ask again"
                 )),
+            });
+        }
+        if self.embedded.as_ref() == Some(name) {
+            return Err(UseCaseError::Conflict {
+                message: format!(
+                    "the dispatcher {name} is beside this server, which makes its token itself"
+                ),
+                hint: Some(
+                    "a dispatcher elsewhere needs a name and a file of its own below `dispatchers/`"
+                        .into(),
+                ),
             });
         }
         let token = self.new_dispatcher_token(name).await?;
@@ -98,6 +110,8 @@ impl App {
                 self.store.revoke_token(token.id, self.now()).await?;
             }
         }
+        // Whoever is connected is so by one of those.
+        self.registry.send(name, link_endpoint::token_ended());
         Ok(DispatcherToken {
             version: 1,
             dispatcher: name.clone(),

@@ -129,6 +129,42 @@ async fn a_newer_connection_replaces_the_one_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dispatcher_whose_token_is_replaced_hears_so_and_loses_its_link() {
+    let site = Site::new();
+    let server = site.start().await;
+    let far = DispatcherName::new("rack-2");
+    let make = async || server.app.add_dispatcher(&admin(), &far).await.unwrap();
+    let token = make().await.token;
+    let mut disk = Disk::default();
+    let mut script = Script::connect_as(&site, "rack-2", &token, &mut disk).await;
+    let newer = make().await.token;
+    let said = script
+        .hear_until("the reason", |down| match down {
+            Down::Refuse { code, message } => Some((code.clone(), message.clone())),
+            _ => None,
+        })
+        .await;
+    assert_eq!(said.0, "token-ended");
+    assert!(said.1.contains("basalt dispatchers add"), "{}", said.1);
+    // Who does not go is ended.
+    script.ended().await;
+    let again = dialer(&site, &token).link(Pace::default()).await;
+    assert!(again.unwrap_err().to_string().contains("token"));
+    Script::connect_as(&site, "rack-2", &newer, &mut disk).await;
+
+    // The one beside the server has a token that nobody else makes.
+    let main = DispatcherName::new("main");
+    let refused = server.app.add_dispatcher(&admin(), &main).await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("beside this server")
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_dispatchers_run_cannot_be_spoken_for() {
     let site = Site::new();
     let server = site.start().await;
