@@ -8,6 +8,7 @@ use basalt_link::Dialer;
 use basalt_model::DispatcherName;
 
 use crate::instance::InstanceError;
+use crate::news::Listener;
 
 /// What a dispatcher needs.
 pub struct DispatcherConfig {
@@ -25,6 +26,8 @@ pub struct DispatcherConfig {
     pub retention: Retention,
     /// How fast things go.
     pub tempo: Tempo,
+    /// Hears what happens to the link.
+    pub listener: Listener,
 }
 
 impl std::fmt::Debug for DispatcherConfig {

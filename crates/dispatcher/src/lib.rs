@@ -8,6 +8,7 @@
 //!   relays and consoles say; `keeper` has all consoles captured, always.
 //! - `reserve` keeps room on the disk for the ends of runs that find none.
 //! - `away` ends the runs of a dispatcher that the server has forgotten about (decision D2).
+//! - [`LinkNews`] is what whoever runs a dispatcher hears of its link.
 //! - [`instance`] keeps two dispatchers off one state directory and says who runs there.
 //!
 //! What is not done here: one run (`runner`), what messages look like (`link`), and every decision
@@ -22,6 +23,7 @@ mod facts;
 pub mod instance;
 mod keeper;
 mod lease;
+mod news;
 mod performance;
 mod reserve;
 mod retention;
@@ -31,3 +33,4 @@ mod uplink;
 pub use actor::run;
 pub use basalt_link::StopMode;
 pub use config::{DispatcherConfig, DispatcherError, Retention, Tempo};
+pub use news::{InForce, LinkNews, Listener};

@@ -277,7 +277,7 @@ pub enum Down {
     },
     /// The connection is refused; it is closed after this.
     Refuse {
-        /// Stable, for programs: `protocol`, `unknown-dispatcher`, `retired`.
+        /// Stable, for programs: `protocol`, `unknown-dispatcher`, `retired`, `token-ended`.
         code: String,
         /// For a person.
         message: String,

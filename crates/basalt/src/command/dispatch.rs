@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use basalt_api::DispatcherToken;
-use basalt_dispatcher::{DispatcherConfig, DispatcherError, Retention, StopMode, Tempo};
+use basalt_dispatcher::{
+    DispatcherConfig, DispatcherError, InForce, LinkNews, Listener, Retention, StopMode, Tempo,
+};
 use basalt_link::{Dialer, Endpoint, Token, Trust};
+use basalt_model::{BoardName, DispatcherName};
 use tokio::sync::watch;
 
 use crate::arguments::DispatchArguments;
 use crate::exit::{Exit, refused};
 use crate::keeping::Keeping;
 use crate::laboratory;
+use crate::serving::greeting::timed;
 use crate::serving::{notify, token_file};
 use crate::signals::{Ask, Signals, StopHow, next_stop};
 use crate::state;
@@ -27,7 +31,7 @@ pub async fn perform(
     terminal: Terminal,
 ) -> anyhow::Result<Exit> {
     let mut signals = Signals::catch_with_drain()?;
-    let (config, keepers) = prepare(arguments, state)?;
+    let (config, keepers) = prepare(arguments, state, terminal)?;
     terminal.note(&format!(
         "dispatcher {} for {} in {}; Ctrl-C ends its runs, SIGTERM lets them go on",
         config.name,
@@ -92,6 +96,7 @@ fn finish(ended: Result<StopMode, DispatcherError>, terminal: &Terminal) -> anyh
 fn prepare(
     arguments: &DispatchArguments,
     state: Option<&Path>,
+    terminal: Terminal,
 ) -> anyhow::Result<(DispatcherConfig, Keepers)> {
     let endpoint: Endpoint = arguments
         .server
@@ -129,6 +134,10 @@ fn prepare(
         // It captures consoles also while no dispatcher runs, for as long as that may be.
         linger: None,
     });
+    let listener = Listener::new({
+        let (name, server) = (name.clone(), server.endpoint().to_string());
+        move |news| terminal.note(&timed(&heard(&name, &server, &news)))
+    });
     let config = DispatcherConfig {
         state,
         name,
@@ -137,8 +146,47 @@ fn prepare(
         keeper: keepers.restart(),
         retention: Retention::default(),
         tempo: Tempo::default(),
+        listener,
     };
     Ok((config, keepers))
+}
+
+/// What happened to the link, in a line.
+fn heard(name: &DispatcherName, server: &str, news: &LinkNews) -> String {
+    match news {
+        LinkNews::Connected(Some(lab)) => {
+            format!(
+                "dispatcher {name} is connected to {server}: {}",
+                in_force(lab)
+            )
+        }
+        LinkNews::Connected(None) => format!(
+            "dispatcher {name} is connected to {server}, and the lab cannot be served here: the \
+             server may be of a later release"
+        ),
+        LinkNews::Lab(lab) => format!("dispatcher {name}: {}", in_force(lab)),
+        LinkNews::Lost(why) => {
+            format!("dispatcher {name} has lost {server} ({why}); runs go on, trying on")
+        }
+        LinkNews::Unreached(why) => {
+            format!("dispatcher {name} does not reach {server} ({why}); trying on")
+        }
+        LinkNews::Refused(why) => format!(
+            "{server} does not let dispatcher {name} in any more ({why}); tried again every minute \
+             or so. `basalt dispatchers add {name} --token-file FILE` makes its token anew: bring \
+             the file here and start this with it"
+        ),
+    }
+}
+
+fn in_force(lab: &InForce) -> String {
+    let boards: Vec<_> = lab.boards.iter().map(BoardName::as_str).collect();
+    let boards = match boards.as_slice() {
+        [] => "no board of this dispatcher is in it".to_owned(),
+        [one] => format!("board {one}"),
+        some => format!("boards {}", some.join(", ")),
+    };
+    format!("lab {}, revision {}, {boards}", lab.lab, lab.revision)
 }
 
 /// Where the dispatcher keeps its state: which lab it works for it learns from its server, so that
@@ -148,4 +196,37 @@ fn directory(asked_for: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
     laboratory::absolute(&directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_to_the_link_is_said_with_names_and_the_way_out() {
+        let name = DispatcherName::new("rack-2");
+        let said = |news| heard(&name, "https://lab.example:7270", &news);
+        let lab = |boards: &[&str]| InForce {
+            lab: "shelf".into(),
+            revision: 3,
+            boards: boards.iter().copied().map(BoardName::new).collect(),
+        };
+        let lines = [
+            said(LinkNews::Connected(Some(lab(&["sim-1", "sim-2"])))),
+            said(LinkNews::Lab(lab(&[]))),
+            said(LinkNews::Lost("the server closed it".into())),
+            said(LinkNews::Unreached("connection refused".into())),
+            said(LinkNews::Refused("its token has ended".into())),
+        ];
+        let parts = [
+            "rack-2 is connected to https://lab.example:7270: lab shelf, revision 3, boards sim-1, sim-2",
+            "no board of this dispatcher",
+            "has lost https://lab.example:7270 (the server closed it)",
+            "does not reach https://lab.example:7270 (connection refused)",
+            "(its token has ended); tried again every minute or so. `basalt dispatchers add rack-2 --token-file",
+        ];
+        for (line, part) in lines.iter().zip(parts) {
+            assert!(line.contains(part), "{line}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::{DispatcherConfig, Tempo};
+use crate::news::{LinkNews, Listener};
 
 /// Control messages that may wait for the link's own queue; a server that takes none of so many is
 /// not there.
@@ -28,6 +29,7 @@ pub type Opened = Result<(Sender<Up>, Receiver<Down>), DialError>;
 /// Reaches the server, again and again.
 pub struct Dialling {
     dialer: Dialer,
+    listener: Listener,
     pace: Pace,
     tempo: Tempo,
     under_way: Option<BoxFuture<'static, Opened>>,
@@ -42,6 +44,7 @@ impl Dialling {
         let silence = config.tempo.silence;
         Self {
             dialer: config.server.clone(),
+            listener: config.listener.clone(),
             pace: Pace {
                 silence,
                 stall: silence,
@@ -86,7 +89,8 @@ impl Dialling {
         } else if self.said {
             tracing::debug!(link.reason = reason, "the server is not there");
         } else {
-            tracing::warn!(link.reason = reason, "the server is not there; trying on");
+            tracing::info!(link.reason = reason, "the server is not there; trying on");
+            self.listener.tell(LinkNews::Unreached(reason));
             self.said = true;
         }
     }
@@ -104,12 +108,11 @@ impl Dialling {
                 "the server does not let this dispatcher in"
             );
         } else {
-            tracing::error!(
+            tracing::info!(
                 link.reason = reason,
-                "the server does not let this dispatcher in, and has before; it is tried again \
-                 every minute or so: make its token anew with `basalt dispatchers add`, give it \
-                 the file, and start it again"
+                "the server does not let this dispatcher in, and has before"
             );
+            self.listener.tell(LinkNews::Refused(reason.to_owned()));
             self.said_refused = true;
         }
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Actor, Connection};
 use crate::common::{Common, Notice};
+use crate::news::{InForce, LinkNews};
 use crate::slice::{self, Slice};
 
 impl Actor {
@@ -57,6 +58,23 @@ impl Actor {
         for fact in self.facts.all() {
             connection.tell(fact);
         }
+        self.tell_lab();
+    }
+
+    /// Tells that the server has let this dispatcher in and what is in force then, or that this has
+    /// changed.
+    pub(super) fn tell_lab(&mut self) {
+        let in_force = self.slice.as_ref().map(|slice| InForce {
+            lab: slice.lab.name.clone(),
+            revision: slice.revision,
+            boards: slice.boards().map(|board| board.name.clone()).collect(),
+        });
+        let news = match (self.lab_to_come.take(), in_force) {
+            (Some(_), in_force) => LinkNews::Connected(in_force),
+            (None, Some(in_force)) => LinkNews::Lab(in_force),
+            (None, None) => return,
+        };
+        self.config.listener.tell(news);
     }
 
     /// Puts the lab in force: consoles captured, relays read. Nothing is switched (decision D10).

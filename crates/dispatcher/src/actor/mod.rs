@@ -26,6 +26,7 @@ use crate::common::{Common, Notice};
 use crate::config::{DispatcherConfig, DispatcherError};
 use crate::facts::Facts;
 use crate::instance::Place;
+use crate::news::LinkNews;
 use crate::performance::Performed;
 use crate::reserve::{self, Reserve};
 use crate::slice::{self, Slice};
@@ -106,6 +107,7 @@ pub async fn run(
         keeping,
         stopping: None,
         said_away: false,
+        lab_to_come: None,
     };
     actor.serve_lab();
     let found = crate::lease::find(&runs).map_err(state("read", &runs))?;
@@ -138,6 +140,8 @@ struct Actor {
     stopping: Option<stopping::Stopping>,
     /// That the server is away was said.
     said_away: bool,
+    /// The server has let it in, and sends this revision of the lab first.
+    lab_to_come: Option<i64>,
 }
 
 /// What the actor wakes for.
@@ -219,11 +223,11 @@ impl Actor {
                     self.greet(opened);
                 }
                 Wake::Opened(Err(error)) => {
-                    dialling.failed(&error);
                     if !error.is_passing() && self.is_new() {
                         let reason = basalt_runner::session::chain(&error);
                         return Err(self.refused(reason).await);
                     }
+                    dialling.failed(&error);
                 }
                 Wake::Heard(Ok(Some(down))) => {
                     if let Some(now) = &mut connection {
@@ -247,8 +251,11 @@ impl Actor {
                         Err(error) => basalt_runner::session::chain(&error),
                         Ok(_) => "the server closed it".to_owned(),
                     };
-                    tracing::warn!(link.reason = why, "the link is gone");
-                    connection = None;
+                    tracing::info!(link.reason = why, "the link is gone");
+                    // One that was never welcome is no loss; dialling says what is wrong.
+                    if connection.take().is_some_and(|lost| lost.is_welcome()) {
+                        self.config.listener.tell(LinkNews::Lost(why));
+                    }
                 }
                 Wake::Performed(run, performed) => {
                     self.performed(run, performed, &mut connection);

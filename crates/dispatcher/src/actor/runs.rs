@@ -46,6 +46,7 @@ impl Actor {
             Down::Welcome {
                 offline_limit_ms,
                 heartbeat_ms,
+                revision,
                 runs,
                 discard,
                 ..
@@ -61,6 +62,15 @@ impl Actor {
                     "the server welcomes this dispatcher"
                 );
                 self.welcome(runs, &discard, connection);
+                self.lab_to_come = Some(revision);
+                // Otherwise once that has come.
+                if self
+                    .slice
+                    .as_ref()
+                    .is_some_and(|slice| slice.revision == revision)
+                {
+                    self.tell_lab();
+                }
             }
             Down::Refuse { code, message } => {
                 tracing::debug!(code, message, "the server refuses this dispatcher");

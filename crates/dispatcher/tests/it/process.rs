@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use basalt_console::KeeperConfig;
 use basalt_console::session::Restart;
-use basalt_dispatcher::{DispatcherConfig, Retention, StopMode, Tempo};
+use basalt_dispatcher::{DispatcherConfig, Listener, Retention, StopMode, Tempo};
 use basalt_link::{Dialer, Endpoint, Token, Trust};
 use basalt_model::DispatcherName;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,6 +83,7 @@ async fn dispatch(state: &Path, name: &str, server: &str) {
         keeper: start_keeper(state.to_owned()),
         retention: Retention::default(),
         tempo: Tempo::default(),
+        listener: Listener::default(),
     };
     let stop = watch::Sender::new(None);
     let heard = stop.subscribe();
