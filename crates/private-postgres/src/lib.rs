@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 /// How long a server may take to start, stop or answer: machines of tests are slow.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a server may take to end without a checkpoint before it is killed.
+const AT_ONCE: Duration = Duration::from_secs(10);
 /// How often the server's state is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 /// Where Debian and Ubuntu keep the programs of each version.
@@ -233,9 +235,12 @@ impl PrivatePostgres {
             .args(["--locale=C", "--no-sync", "-D"])
             .arg(self.data());
         run(&mut command)?;
+        // Shared memory as files of the cluster's own directory: a server that is killed leaves none
+        // behind in the host's memory.
         let configuration = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = {}\n\
-             max_connections = 100\nshared_buffers = '32MB'\n",
+             max_connections = 100\nshared_buffers = '32MB'\n\
+             dynamic_shared_memory_type = mmap\n",
             self.directory.path().display(),
             if settings.fsync { "on" } else { "off" },
         );
@@ -306,6 +311,24 @@ impl PrivatePostgres {
         }
     }
 
+    /// Asks the server to end without a checkpoint. One that is killed instead leaves a segment of
+    /// System V shared memory behind, and a host has only so many of them.
+    fn end_at_once(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        processes::signal(server.pid, Signal::QUIT);
+        let until = Instant::now() + AT_ONCE;
+        // One that does not end, a frozen one say, is killed by whoever called.
+        while Instant::now() < until {
+            if matches!(server.child.try_wait(), Ok(Some(_))) {
+                self.server = None;
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
     fn server_error(&self, problem: &'static str) -> ClusterError {
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -316,6 +339,7 @@ impl PrivatePostgres {
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
+        self.end_at_once();
         if let Err(error) = self.kill9() {
             eprintln!("a private PostgreSQL is left behind: {error}");
         }
