@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::common::Common;
 use crate::lease::{LEASE_FILE, LeaseRecord};
+use crate::reserve::is_disk_full;
 
 /// How long a run that ends may keep its board from the next one.
 const HANDOVER: Duration = Duration::from_secs(60);
@@ -69,6 +70,16 @@ pub struct Refusal {
 fn refusal(code: RefusalCode, message: impl Into<String>) -> Refusal {
     let message = message.into();
     Refusal { code, message }
+}
+
+/// What the host does not let happen. A disk that is full has room again some day; whoever watches
+/// over the reserve may not have seen it yet.
+fn of_host(error: &(dyn std::error::Error + 'static)) -> Refusal {
+    let code = match is_disk_full(error) {
+        true => RefusalCode::Closed,
+        false => RefusalCode::Host,
+    };
+    refusal(code, chain(error))
 }
 
 /// Checks an assignment and makes its run; durable before this returns.
@@ -168,7 +179,7 @@ fn make(
         HostError::Held { .. } | HostError::OutletHeld { .. } => {
             refusal(RefusalCode::BoardHeld, error.to_string())
         }
-        HostError::Io { .. } => refusal(RefusalCode::Host, chain(&error)),
+        HostError::Io { .. } => of_host(&error),
     };
     let lock = common
         .host
@@ -198,8 +209,7 @@ fn make(
             serde_json::to_vec_pretty(&lease).expect("a lease is plain data"),
         )],
     };
-    let directory = RunDirectory::make(&path, new_run)
-        .map_err(|error| refusal(RefusalCode::Host, chain(&error)))?;
+    let directory = RunDirectory::make(&path, new_run).map_err(|error| of_host(&error))?;
     Ok(Taken {
         lease,
         path,

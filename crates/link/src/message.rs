@@ -90,6 +90,8 @@ pub enum RefusalCode {
     OtherRevision,
     /// It is stopping, or draining.
     Stopping,
+    /// It takes no runs for a while; the assignment crossed its [`Up::Closed`].
+    Closed,
     /// Its host does not let it: disk, directories.
     Host,
     /// A code of a later release.

@@ -13,16 +13,17 @@ pub const MOST_ATTEMPTS: u32 = 5;
 const LAB_ENDED_IT: &[&str] = &["server-away", "lab-stopped"];
 
 /// How many runs a job may have had when a run of it is refused for this reason, before it is not
-/// tried again. Most refusals cost the job nothing: no run began, and another board or a later
-/// moment helps.
-pub fn attempts_after_refusal(code: RefusalCode) -> u32 {
+/// tried again; `None` where the run does not count. Most refusals cost the job nothing: no run
+/// began, and another board or a later moment helps.
+pub fn attempts_after_refusal(code: RefusalCode) -> Option<u32> {
     match code {
-        RefusalCode::Host | RefusalCode::Other => MOST_ATTEMPTS,
+        RefusalCode::Host | RefusalCode::Other => Some(MOST_ATTEMPTS),
         RefusalCode::OldEpoch
         | RefusalCode::UnknownBoard
         | RefusalCode::BoardHeld
         | RefusalCode::OtherRevision
-        | RefusalCode::Stopping => u32::MAX,
+        | RefusalCode::Stopping
+        | RefusalCode::Closed => None,
     }
 }
 
@@ -50,6 +51,7 @@ pub fn word(code: RefusalCode) -> &'static str {
         RefusalCode::BoardHeld => "board-held",
         RefusalCode::OtherRevision => "other-revision",
         RefusalCode::Stopping => "stopping",
+        RefusalCode::Closed => "closed",
         RefusalCode::Host => "host",
         RefusalCode::Other => "other",
     }

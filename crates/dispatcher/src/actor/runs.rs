@@ -269,7 +269,7 @@ impl Actor {
         if let Some(message) = self.common.reserve.why_closed() {
             connection.tell(Up::Refused {
                 run,
-                code: basalt_link::RefusalCode::Host,
+                code: basalt_link::RefusalCode::Closed,
                 message,
             });
             return;

@@ -119,7 +119,7 @@ fn on_a_small_disk() {
     assert!(why.contains("MiB are free"), "{why}");
     let late = desk.assign(&site, "b1", 1, &site.job(0));
     let (code, message) = desk.wait_answer(late).unwrap_err();
-    assert_eq!((code, &message), (RefusalCode::Host, &why));
+    assert_eq!((code, &message), (RefusalCode::Closed, &why));
 
     std::fs::remove_file(&ballast).unwrap();
     until("the word that runs are taken", || {

@@ -32,6 +32,18 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0002_trends.sql"),
         include_str!("../../../../migrations/postgres/0002_trends.sql"),
     ),
+    (
+        3,
+        "retention",
+        include_str!("../../../../migrations/sqlite/0003_retention.sql"),
+        include_str!("../../../../migrations/postgres/0003_retention.sql"),
+    ),
+    (
+        4,
+        "refusals",
+        include_str!("../../../../migrations/sqlite/0004_refusals.sql"),
+        include_str!("../../../../migrations/postgres/0004_refusals.sql"),
+    ),
 ];
 
 fn migrator(postgres: bool) -> Migrator {

@@ -17,6 +17,14 @@ const SAMPLES: &[(i64, &str)] = &[
         2,
         include_str!("../../../../migrations/sample/0002_trends.sql"),
     ),
+    (
+        3,
+        include_str!("../../../../migrations/sample/0003_retention.sql"),
+    ),
+    (
+        4,
+        include_str!("../../../../migrations/sample/0004_refusals.sql"),
+    ),
 ];
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -138,7 +146,7 @@ async fn read_everything(store: &Store, run: RunId, next: RunId) {
         filled.kernel_version.as_deref(),
         Some("#1 SMP PREEMPT_RT 2026")
     );
-    assert_eq!(store.audit(None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.audit(None, 10).await.unwrap().len(), 2);
     let webhook = store.webhook(WebhookId(1)).await.unwrap().unwrap();
     assert_eq!(
         (webhook.secret.as_slice(), webhook.events.len()),
@@ -146,7 +154,12 @@ async fn read_everything(store: &Store, run: RunId, next: RunId) {
     );
     let due = store.next_delivery_due().await.unwrap();
     assert_eq!(due, Some(UtcMicros(1_700_000_060_000_019)));
-    assert_eq!(store.deliveries(WebhookId(1), 10).await.unwrap().len(), 1);
+    let deliveries = async || store.deliveries(WebhookId(1), 10).await.unwrap().len();
+    assert_eq!(deliveries().await, 3);
+    // The younger one of two that have ended is kept, and what waits.
+    let trim = store.trim_deliveries(UtcMicros(1_700_000_000_000_022));
+    assert_eq!(trim.await.unwrap(), (1, false));
+    assert_eq!(deliveries().await, 2);
     assert_eq!(store.feed(FeedId(0), 10).await.unwrap()[0].id, FeedId(7));
     assert_eq!(store.leader().await.unwrap().unwrap().holder, "server-1");
     // And it goes on from there.
@@ -206,6 +219,46 @@ async fn every_statement_is_prepared_by_both_databases() {
                 Pools::Postgres(pool) => pool.prepare(sql).await.err(),
             };
             assert!(refused.is_none(), "{name}: {refused:?}");
+        }
+    }
+}
+
+/// What is kept for a time only is mostly young: finding what is old must not look at all of it.
+#[tokio::test]
+async fn what_is_old_is_found_without_looking_at_what_is_young() {
+    use sqlx::Row as _;
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", directory.path().join("basalt.db").display());
+    let cluster = cluster().await;
+    let trims = [
+        ("outbox_ended", statements::feed::OUTBOX_TRIM),
+        ("audit_by_time", statements::account::AUDIT_TRIM),
+    ];
+    for url in [url, cluster.url()] {
+        let pools = connect(&url, LIMIT).await.unwrap();
+        migrate(&pools, i64::MAX).await.unwrap();
+        for (index, trim) in trims {
+            // As PostgreSQL plans for a table that is not empty, with values in the statement.
+            let trim = trim.replace("$1", "1700000000000000").replace("$2", "1000");
+            let plan: Vec<String> = match &pools {
+                Pools::Sqlite { writer, .. } => {
+                    let explain = AssertSqlSafe(format!("explain query plan {trim}"));
+                    let rows = writer.fetch_all(sqlx::raw_sql(explain)).await.unwrap();
+                    rows.iter().map(|row| row.get(3)).collect()
+                }
+                Pools::Postgres(pool) => {
+                    let mut connection = pool.acquire().await.unwrap();
+                    let all = "set enable_seqscan = off";
+                    connection.execute(sqlx::raw_sql(all)).await.unwrap();
+                    let explain = AssertSqlSafe(format!("explain {trim}"));
+                    let rows = connection.fetch_all(sqlx::raw_sql(explain)).await.unwrap();
+                    rows.iter().map(|row| row.get(0)).collect()
+                }
+            };
+            let goes_by_it = plan.iter().any(|step| step.contains(index));
+            // PostgreSQL may sort what little such a table has.
+            let sorts = plan.iter().any(|step| step.contains("TEMP B-TREE"));
+            assert!(goes_by_it && !sorts, "{index}: {plan:#?}");
         }
     }
 }

@@ -26,14 +26,23 @@ pub(super) struct Work<'a, 'b> {
     pub(super) tail: Vec<Vec<Value>>,
 }
 
+/// When a job goes back to the queue.
+#[derive(Clone, Copy)]
+pub(super) enum Requeue {
+    /// If it had fewer runs than so many, this one included.
+    Below(u32),
+    /// In any case, and the run does not count.
+    Free,
+}
+
 /// How a run ends.
 pub(super) struct Ending<'a> {
     /// What its lease becomes, if it still holds.
     pub(super) lease: LeaseState,
     /// How its job ends, if it does.
     pub(super) end: &'a JobEnd,
-    /// How many runs the job may have, if it goes back to the queue.
-    pub(super) requeue: Option<u32>,
+    /// Whether the job goes back to the queue.
+    pub(super) requeue: Option<Requeue>,
     /// Why, where it did not end by itself.
     pub(super) reason: Option<&'a str>,
     /// Nothing more is taken of it.
@@ -67,7 +76,7 @@ impl Work<'_, '_> {
                 let ending = Ending {
                     lease: LeaseState::Refused,
                     end,
-                    requeue: Some(*max_attempts),
+                    requeue: Some(max_attempts.map_or(Requeue::Free, Requeue::Below)),
                     reason: Some(&reason),
                     fenced: true,
                 };
@@ -261,7 +270,7 @@ impl Work<'_, '_> {
         let ending = Ending {
             lease: LeaseState::Ended,
             end: &ended.end,
-            requeue: ended.requeue,
+            requeue: ended.requeue.map(Requeue::Below),
             reason: None,
             fenced: false,
         };
@@ -277,14 +286,18 @@ impl Work<'_, '_> {
     ) -> Result<RunDisposition, StoreError> {
         self.release(standing, ending.lease, ending.reason).await?;
         let canceling = standing.job_state == JobState::Canceling;
-        let again = ending.requeue.is_some_and(|most| standing.attempts < most);
+        let again = ending.requeue.is_some_and(|requeue| match requeue {
+            Requeue::Below(most) => standing.attempts < most,
+            Requeue::Free => true,
+        });
         let canceled = JobEnd {
             outcome: Outcome::Canceled,
             health: Health::Canceled,
             failure: None,
         };
         let disposition = if again && !canceling {
-            self.requeue(standing).await?;
+            let is_free = matches!(ending.requeue, Some(Requeue::Free));
+            self.requeue(standing, is_free).await?;
             RunDisposition::Requeued
         } else {
             // What was given up because of the lab had been asked to end anyway.
@@ -329,10 +342,10 @@ impl Work<'_, '_> {
         Ok(disposition)
     }
 
-    async fn requeue(&mut self, standing: &mut Standing) -> Result<(), StoreError> {
+    async fn requeue(&mut self, standing: &mut Standing, is_free: bool) -> Result<(), StoreError> {
         let count = self
             .transaction
-            .execute(job::REQUEUE, values![standing.job])
+            .execute(job::REQUEUE, values![standing.job, i64::from(is_free)])
             .await?;
         if count > 0 {
             standing.job_state = JobState::Scheduling;

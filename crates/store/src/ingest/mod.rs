@@ -60,14 +60,15 @@ pub struct RunBatch {
 pub enum LeaseAnswer {
     /// It is durable there.
     Accepted,
-    /// It does not take it. The job goes back to the queue, unless it had its attempts.
+    /// It does not take it. The job goes back to the queue, unless that counts and it had its
+    /// attempts.
     Refused {
         /// `old-epoch`, `board-held`, ….
         code: String,
         /// In words.
         message: String,
-        /// How many runs a job may have.
-        max_attempts: u32,
+        /// How many runs a job may have; `None` where this one does not count as one.
+        max_attempts: Option<u32>,
         /// How the job ends when it had them.
         end: JobEnd,
     },
@@ -337,7 +338,7 @@ impl Store {
         let ending = apply::Ending {
             lease: LeaseState::Ended,
             end: &fence.end,
-            requeue: Some(fence.max_attempts),
+            requeue: Some(apply::Requeue::Below(fence.max_attempts)),
             reason: Some(&fence.reason),
             fenced: true,
         };

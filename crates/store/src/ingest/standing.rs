@@ -35,6 +35,7 @@ pub(super) struct Standing {
     pub(super) outcome: Option<Outcome>,
     pub(super) fenced: bool,
     pub(super) job_state: JobState,
+    /// How many runs the job has had, without those that cost it nothing.
     pub(super) attempts: u32,
     pub(super) power: PowerState,
     pub(super) board_freed: bool,

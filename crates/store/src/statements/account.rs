@@ -48,7 +48,7 @@ statements! {
         and used_utc_us is null and expires_utc_us > $2 returning user_id";
     /// Bounded: nobody waits long for a writer.
     AUDIT_TRIM = "delete from audit where id in (select id from audit where at_utc_us < $1 \
-        order by id limit $2)";
+        order by at_utc_us limit $2)";
     AUDIT_INSERT = "insert into audit (at_utc_us, actor, action, target, detail) \
         values ($1, $2, $3, $4, $5)";
     AUDIT = "select id, at_utc_us, actor, action, target, detail from audit \

@@ -26,9 +26,10 @@ statements! {
     FEED_HEAD = "select value from counters where name = 'feed'";
     FEED_AFTER = "select id, at_utc_us, kind, job_id, run_id, board, dispatcher, data from feed \
         where id > $1 order by id limit $2";
-    /// Bounded: nobody waits long for a writer.
-    FEED_TRIM = "delete from feed where id in (select id from feed where at_utc_us < $1 \
-        order by id limit 10000)";
+    /// Bounded: nobody waits long for a writer. Numbers grow with time, so that only the first ones
+    /// are looked at: an index over times would cost every entry something.
+    FEED_TRIM = "delete from feed where id in (select id from (select id, at_utc_us from feed \
+        order by id limit 10000) as oldest where at_utc_us < $1)";
     WEBHOOK_INSERT = "insert into webhooks (owner, url, secret, events, active, created_utc_us) \
         values ($1, $2, $3, $4, $5, $6) returning id";
     WEBHOOKS = webhooks!("order by id");
@@ -52,9 +53,9 @@ statements! {
         and state = 'waiting'";
     OUTBOX_DEAD = "update outbox set state = 'dead', ended_utc_us = $2, last_error = $3 where id = $1 \
         and state = 'waiting'";
-    /// Bounded, as [`FEED_TRIM`]. What waits is kept, however old.
+    /// Bounded, as [`FEED_TRIM`]. What waits has not ended and is kept, however old.
     OUTBOX_TRIM = "delete from outbox where id in (select id from outbox \
-        where state <> 'waiting' and ended_utc_us < $1 order by id limit $2)";
+        where ended_utc_us < $1 order by ended_utc_us limit $2)";
     OUTBOX_NEXT_DUE = "select min(first.due_utc_us) from webhooks join outbox as first \
         on first.id = (select min(id) from outbox where webhook_id = webhooks.id \
         and state = 'waiting')";

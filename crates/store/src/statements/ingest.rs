@@ -3,7 +3,8 @@
 /// The head of the question for the runs of a batch: the ids follow.
 pub(crate) const RUNS: &str = "select r.id, r.job_id, r.epoch, r.lease_id, r.board_id, b.name, \
     d.name, l.state, r.events_seq, r.log_line, r.log_cursor, r.tail_bytes, r.finished_utc_us, \
-    r.ended_utc_us, r.disposition, r.outcome, r.fenced, j.state, j.attempts, j.outcome, b.power \
+    r.ended_utc_us, r.disposition, r.outcome, r.fenced, j.state, j.attempts - j.refusals, \
+    j.outcome, b.power \
     from runs r join boards b on b.id = r.board_id join dispatchers d on d.id = r.dispatcher_id \
     join leases l on l.id = r.lease_id join jobs j on j.id = r.job_id where r.id in (";
 /// Heads of inserts.

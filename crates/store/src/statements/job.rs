@@ -46,6 +46,7 @@ statements! {
         and run_id = $3 and state = 'scheduled'";
     FINISH = "update jobs set state = 'finished', outcome = $2, health = $3, failure = $4, \
         finished_utc_us = $5 where id = $1 and state <> 'finished'";
-    REQUEUE = "update jobs set state = 'scheduling' where id = $1 \
+    /// `$2` is 1 where the run costs the job nothing.
+    REQUEUE = "update jobs set state = 'scheduling', refusals = refusals + $2 where id = $1 \
         and state in ('scheduled', 'running')";
 }

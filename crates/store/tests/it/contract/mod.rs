@@ -64,6 +64,7 @@ on_both!(
     ingest::a_board_is_free_before_its_job_has_ended,
     ingest::an_end_waits_for_what_is_missing,
     outcomes::a_refused_job_waits_again_until_it_had_its_attempts,
+    outcomes::a_refusal_that_costs_nothing_does_not_count_as_an_attempt,
     outcomes::a_canceled_job_does_not_wait_again,
     outcomes::a_lost_run_frees_its_board_and_is_heard_no_more,
     outcomes::results_are_read_as_they_came,

@@ -16,11 +16,15 @@ fn of(run: RunBatch) -> Batch {
 }
 
 fn refused(given: Given) -> RunBatch {
+    refused_unless(given, Some(2))
+}
+
+fn refused_unless(given: Given, max_attempts: Option<u32>) -> RunBatch {
     RunBatch {
         answer: Some(LeaseAnswer::Refused {
             code: "board-held".into(),
             message: "basalt run has it".into(),
-            max_attempts: 2,
+            max_attempts,
             end: lost(),
         }),
         ..given.batch()
@@ -71,6 +75,31 @@ pub async fn a_refused_job_waits_again_until_it_had_its_attempts(harness: Harnes
         runs[0].end_reason.as_deref(),
         Some("board-held: basalt run has it")
     );
+}
+
+pub async fn a_refusal_that_costs_nothing_does_not_count_as_an_attempt(harness: Harness) {
+    let harness = harness.with_boards(1).await;
+    let job = harness.submit("one").await;
+    for attempt in 1..=4 {
+        let given = harness.grant(job, "b1").await;
+        assert_eq!(given.attempt, attempt);
+        let free = of(refused_unless(given, None));
+        // The answer was lost once: it is taken once.
+        for _ in 0..2 {
+            let report = harness.store.commit(&free, at(2)).await.unwrap();
+            assert_eq!(report.runs[0].ended, Some(RunDisposition::Requeued));
+        }
+        assert_eq!(harness.job(job).await.state, JobState::Scheduling);
+    }
+    // Of two that count, there have been none.
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let given = harness.grant(job, "b1").await;
+        let report = harness.store.commit(&of(refused(given)), at(3)).await;
+        ends.push(report.unwrap().runs[0].ended);
+    }
+    let end = RunDisposition::Finished(Outcome::Incomplete);
+    assert_eq!(ends, [Some(RunDisposition::Requeued), Some(end)]);
 }
 
 pub async fn a_canceled_job_does_not_wait_again(harness: Harness) {
