@@ -1,15 +1,16 @@
 //! The two databases behind one face: pools, transactions, and bounds on every wait.
 //!
-//! On SQLite there is one writer. On PostgreSQL a writing transaction holds an advisory lock from
+//! On SQLite there is one writer, which [`writer`] lets the transactions have in turn. On PostgreSQL a writing transaction holds an advisory lock from
 //! its first moment, so that guards mean the same on both: what a transaction has read does not
 //! change before it commits. Group commits keep the transactions few. A transaction that only
 //! touches rows of its own concern (a token's last use, a delivery's claim) is begun apart.
 //!
 //! A connection on which anything went wrong, or whose user went away in the middle, is closed,
-//! never given back.
+//! never given back; only SQLite's writer goes on with its own once the transaction is taken back.
 
 pub(crate) mod open;
 pub(crate) mod value;
+mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::StoreError;
 use crate::error::database;
 use value::{Row, Value};
+use writer::{NoTurn, Turn, Writer};
 
 /// How many connections to PostgreSQL there are at most.
 const POSTGRES_CONNECTIONS: u32 = 10;
@@ -42,7 +44,9 @@ pub(crate) struct Database {
 
 enum Pools {
     Sqlite {
+        /// For the migrations, and after that for `turns` alone.
         writer: SqlitePool,
+        turns: Writer,
         readers: SqlitePool,
     },
     Postgres(PgPool),
@@ -170,19 +174,33 @@ impl Database {
 
     async fn begin(&self, doing: &'static str, apart: bool) -> Result<Transaction<'_>, StoreError> {
         let deadline = Instant::now() + self.limit;
+        let place = match &self.pools {
+            Pools::Sqlite { turns, .. } => {
+                let turn = turns.begin(deadline).await;
+                Place::Turn(turn.map_err(|why| self.no_turn(doing, why))?)
+            }
+            Pools::Postgres(_) => Place::Lent(self.begin_lent(doing, deadline, apart).await?),
+        };
+        Ok(Transaction {
+            database: self,
+            doing,
+            deadline,
+            place,
+            failed: false,
+        })
+    }
+
+    async fn begin_lent(
+        &self,
+        doing: &'static str,
+        deadline: Instant,
+        apart: bool,
+    ) -> Result<Lent, StoreError> {
         let mut tries = 0;
         loop {
-            let mut lent = self.lend(doing, deadline, true).await?;
+            let mut lent = self.lend(doing, deadline).await?;
             match timeout_at(deadline, lent.begin(apart)).await {
-                Ok(Ok(())) => {
-                    return Ok(Transaction {
-                        database: self,
-                        doing,
-                        deadline,
-                        lent,
-                        failed: false,
-                    });
-                }
+                Ok(Ok(())) => return Ok(lent),
                 // Connections that lay idle while the database was restarted are found out here;
                 // nothing was done on them yet.
                 Ok(Err(error)) if is_broken(&error) && tries <= POSTGRES_CONNECTIONS => tries += 1,
@@ -203,7 +221,7 @@ impl Database {
         let deadline = Instant::now() + self.limit;
         let mut tries = 0;
         loop {
-            let mut lent = self.lend(doing, deadline, false).await?;
+            let mut lent = self.lend(doing, deadline).await?;
             match timeout_at(deadline, lent.rows(sql.clone(), values.clone())).await {
                 Ok(Ok(rows)) => {
                     lent.sound = true;
@@ -238,25 +256,23 @@ impl Database {
     /// Ends all connections.
     pub(crate) async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { writer, readers } => {
+            Pools::Sqlite {
+                writer,
+                turns,
+                readers,
+            } => {
                 readers.close().await;
+                turns.close().await;
                 writer.close().await;
             }
             Pools::Postgres(pool) => pool.close().await,
         }
     }
 
-    async fn lend(
-        &self,
-        doing: &'static str,
-        deadline: Instant,
-        writes: bool,
-    ) -> Result<Lent, StoreError> {
+    /// A connection; one of SQLite's only reads.
+    async fn lend(&self, doing: &'static str, deadline: Instant) -> Result<Lent, StoreError> {
         let acquire = async {
             match &self.pools {
-                Pools::Sqlite { writer, .. } if writes => {
-                    writer.acquire().await.map(Connection::Sqlite)
-                }
                 Pools::Sqlite { readers, .. } => readers.acquire().await.map(Connection::Sqlite),
                 Pools::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
             }
@@ -265,6 +281,13 @@ impl Database {
             Ok(Ok(connection)) => Ok(Lent::new(connection)),
             Ok(Err(error)) => Err(database(doing, error)),
             Err(_) => Err(self.slow(doing)),
+        }
+    }
+
+    fn no_turn(&self, doing: &'static str, why: NoTurn) -> StoreError {
+        match why {
+            NoTurn::Late => self.slow(doing),
+            NoTurn::Refused(error) => database(doing, error),
         }
     }
 
@@ -293,8 +316,42 @@ pub(crate) struct Transaction<'a> {
     database: &'a Database,
     pub(crate) doing: &'static str,
     deadline: Instant,
-    lent: Lent,
+    place: Place,
     failed: bool,
+}
+
+/// Where a transaction's statements are done.
+enum Place {
+    Turn(Turn),
+    Lent(Lent),
+}
+
+impl Place {
+    async fn execute(&mut self, sql: SqlStr, values: Vec<Value>) -> Result<u64, NoTurn> {
+        match self {
+            Self::Turn(turn) => turn.execute(sql, values).await,
+            Self::Lent(lent) => lent.execute(sql, values).await.map_err(NoTurn::Refused),
+        }
+    }
+
+    async fn rows(&mut self, sql: SqlStr, values: Vec<Value>) -> Result<Vec<Row>, NoTurn> {
+        match self {
+            Self::Turn(turn) => turn.rows(sql, values).await,
+            Self::Lent(lent) => lent.rows(sql, values).await.map_err(NoTurn::Refused),
+        }
+    }
+
+    /// Ends the transaction by `commit` or `rollback`; the connection is sound after that.
+    async fn end(&mut self, word: &'static str) -> Result<(), NoTurn> {
+        match self {
+            Self::Turn(turn) => turn.end(word).await,
+            Self::Lent(lent) => {
+                lent.end(word).await.map_err(NoTurn::Refused)?;
+                lent.sound = true;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Transaction<'_> {
@@ -304,7 +361,11 @@ impl Transaction<'_> {
         sql: impl SqlSafeStr,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        let answer = timeout_at(self.deadline, self.lent.execute(sql.into_sql_str(), values)).await;
+        let answer = timeout_at(
+            self.deadline,
+            self.place.execute(sql.into_sql_str(), values),
+        )
+        .await;
         self.judge(answer)
     }
 
@@ -314,7 +375,7 @@ impl Transaction<'_> {
         sql: impl SqlSafeStr,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
-        let answer = timeout_at(self.deadline, self.lent.rows(sql.into_sql_str(), values)).await;
+        let answer = timeout_at(self.deadline, self.place.rows(sql.into_sql_str(), values)).await;
         self.judge(answer)
     }
 
@@ -354,28 +415,26 @@ impl Transaction<'_> {
             !self.failed,
             "a transaction with a failed statement is not committed"
         );
-        let answer = timeout_at(self.deadline, self.lent.end("commit")).await;
+        let answer = timeout_at(self.deadline, self.place.end("commit")).await;
         self.judge(answer)?;
-        self.lent.sound = true;
         self.database.transactions.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Takes everything back and keeps the connection.
     pub(crate) async fn roll_back(mut self) -> Result<(), StoreError> {
-        let answer = timeout_at(self.deadline, self.lent.end("rollback")).await;
+        let answer = timeout_at(self.deadline, self.place.end("rollback")).await;
         self.judge(answer)?;
-        self.lent.sound = true;
         Ok(())
     }
 
     fn judge<T>(
         &mut self,
-        answer: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
+        answer: Result<Result<T, NoTurn>, tokio::time::error::Elapsed>,
     ) -> Result<T, StoreError> {
         let error = match answer {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => database(self.doing, error),
+            Ok(Err(why)) => self.database.no_turn(self.doing, why),
             Err(_) => self.database.slow(self.doing),
         };
         self.failed = true;

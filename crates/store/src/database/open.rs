@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr};
 
-use super::{Database, POSTGRES_CONNECTIONS, Pools, SQLITE_READERS};
+use super::{Database, POSTGRES_CONNECTIONS, Pools, SQLITE_READERS, Writer};
 use crate::StoreError;
 use crate::error::database;
 
@@ -120,7 +120,7 @@ async fn open_sqlite(path: &Path, limit: Duration) -> Result<Pools, StoreError> 
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        // For another process at the same file; within this one, writers queue at the pool.
+        // For another process at the same file; within this one, writers have their turns.
         .busy_timeout(Duration::from_secs(5))
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging();
@@ -141,7 +141,11 @@ async fn open_sqlite(path: &Path, limit: Duration) -> Result<Pools, StoreError> 
         .max_lifetime(None)
         // It writes nothing, whatever a statement says.
         .connect_lazy_with(options.pragma("query_only", "on"));
-    Ok(Pools::Sqlite { writer, readers })
+    Ok(Pools::Sqlite {
+        turns: Writer::start(writer.clone()),
+        writer,
+        readers,
+    })
 }
 
 async fn open_postgres(url: &str, limit: Duration) -> Result<Pools, StoreError> {
