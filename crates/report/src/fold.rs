@@ -60,6 +60,148 @@ pub fn outcome<'a>(
     }
 }
 
+/// A run's journal on its way to its results: takes the events one after the other, and says at any
+/// moment what they come to so far.
+#[derive(Clone, Debug)]
+pub struct RunFold {
+    /// But for the gaps, and the outcome before the end.
+    results: Results,
+    is_finished: bool,
+    /// Where in the console's whole capture, and why.
+    gaps: Vec<(u64, String)>,
+    /// Level, phase and attempt.
+    payloads: Vec<(String, String, u32)>,
+}
+
+impl RunFold {
+    /// Begins with a journal's first event.
+    ///
+    /// # Errors
+    /// [`FoldError::NotAccepted`].
+    pub fn begin(first: &Event) -> Result<Self, FoldError> {
+        Ok(Self {
+            results: accepted(first)?,
+            is_finished: false,
+            gaps: Vec::new(),
+            payloads: Vec::new(),
+        })
+    }
+
+    /// Takes the next event. Kinds that this build does not know are passed over.
+    ///
+    /// # Errors
+    /// [`FoldError::Record`]; nothing is taken of that event.
+    pub fn add(&mut self, event: &Event) -> Result<(), FoldError> {
+        let results = &mut self.results;
+        match &event.body {
+            EventBody::Resumed { .. } => results.resumed += 1,
+            EventBody::LeaseGranted { console_from, .. } => {
+                results
+                    .console
+                    .get_or_insert(console(*console_from, *console_from));
+            }
+            EventBody::Console { span } => {
+                results.console = Some(console(span.from, span.to));
+            }
+            EventBody::ConsoleGap { offset, reason } => self.gaps.push((*offset, reason.clone())),
+            EventBody::ArtifactReady {
+                label,
+                url,
+                sha256,
+                bytes,
+                linux_version,
+            } => results.artifacts.push(Artifact {
+                label: label.clone(),
+                url: url.clone(),
+                sha256: *sha256,
+                bytes: *bytes,
+                linux_version: linux_version.clone(),
+            }),
+            EventBody::PowerOutcome { state, .. } => results.power = *state,
+            EventBody::KernelBanner { line } => results.kernel_banners.push(line.clone()),
+            EventBody::Kernel { report, .. } => results.kernel_reports.push(report.clone()),
+            EventBody::Result { result } => results.cases.push(result.clone()),
+            EventBody::RawFile { .. } => results.keep_raw_file(&event.body),
+            EventBody::ActionStarted { .. } | EventBody::ActionFinished { .. } => {
+                results.keep_action(&event.body);
+            }
+            EventBody::PayloadStarted {
+                level,
+                name,
+                attempt,
+            } => self.payloads.push((level.clone(), name.clone(), *attempt)),
+            EventBody::PhaseFinished {
+                level,
+                phase,
+                record,
+                ..
+            } => {
+                let read =
+                    serde_json::from_value::<LatencyRecord>(record.clone()).map_err(|source| {
+                        FoldError::Record {
+                            phase: phase.clone(),
+                            source,
+                        }
+                    })?;
+                let mut started = self.payloads.iter().rev();
+                let started = started.find(|(at, name, _)| at == level && name == phase);
+                results.keep_phase(read, started.map_or(1, |(_, _, attempt)| *attempt));
+            }
+            EventBody::Finished {
+                outcome,
+                failure,
+                power,
+            } => {
+                self.is_finished = true;
+                results.outcome = *outcome;
+                results.failure = failure.as_deref().cloned();
+                results.power = *power;
+                results.finished_utc_us = Some(event.stamp.utc);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What is known so far, without a copy: before the end the outcome says nothing, and the
+    /// console's gaps are in [`Self::gaps`].
+    pub fn known(&self) -> &Results {
+        &self.results
+    }
+
+    /// Gaps within the run's part of the console so far, counted from its first byte.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let Some(console) = &self.results.console else {
+            return Vec::new();
+        };
+        let within = console.from..=console.from + console.bytes;
+        let gaps = self.gaps.iter();
+        let mut gaps: Vec<Gap> = gaps
+            .filter(|(offset, _)| within.contains(offset))
+            .map(|(offset, reason)| Gap {
+                offset: offset - console.from,
+                reason: reason.clone(),
+            })
+            .collect();
+        gaps.sort_by_key(|gap| gap.offset);
+        gaps
+    }
+
+    /// The results so far. Before `finished` the outcome is what it would be if the run ended here
+    /// without failure.
+    pub fn results(&self) -> Results {
+        let mut results = self.results.clone();
+        if let Some(console) = &mut results.console {
+            console.gaps = self.gaps();
+        }
+        if !self.is_finished {
+            let verdicts = results.phases.iter().map(|phase| phase.verdict);
+            results.outcome = outcome(verdicts, None, results.counted_cases());
+        }
+        results
+    }
+}
+
 impl Results {
     /// Folds a journal, finished or not. Before `finished` the outcome is what it would be if the
     /// run ended here without failure.
@@ -67,86 +209,12 @@ impl Results {
     /// # Errors
     /// [`FoldError`]. Kinds of events that this build does not know are passed over.
     pub fn from_events(events: &[Event]) -> Result<Self, FoldError> {
-        let mut results = accepted(events)?;
-        let mut finished = false;
-        let mut gaps = Vec::new();
-        let mut payloads: Vec<(&str, &str, u32)> = Vec::new();
+        let first = events.first().ok_or(FoldError::NotAccepted)?;
+        let mut fold = RunFold::begin(first)?;
         for event in events {
-            match &event.body {
-                EventBody::Resumed { .. } => results.resumed += 1,
-                EventBody::LeaseGranted { console_from, .. } => {
-                    results
-                        .console
-                        .get_or_insert(console(*console_from, *console_from));
-                }
-                EventBody::Console { span } => {
-                    results.console = Some(console(span.from, span.to));
-                }
-                EventBody::ConsoleGap { offset, reason } => gaps.push((*offset, reason)),
-                EventBody::ArtifactReady {
-                    label,
-                    url,
-                    sha256,
-                    bytes,
-                    linux_version,
-                } => results.artifacts.push(Artifact {
-                    label: label.clone(),
-                    url: url.clone(),
-                    sha256: *sha256,
-                    bytes: *bytes,
-                    linux_version: linux_version.clone(),
-                }),
-                EventBody::PowerOutcome { state, .. } => results.power = *state,
-                EventBody::KernelBanner { line } => results.kernel_banners.push(line.clone()),
-                EventBody::Kernel { report, .. } => results.kernel_reports.push(report.clone()),
-                EventBody::Result { result } => results.cases.push(result.clone()),
-                EventBody::RawFile { .. } => results.keep_raw_file(&event.body),
-                EventBody::ActionStarted { .. } | EventBody::ActionFinished { .. } => {
-                    results.keep_action(&event.body);
-                }
-                EventBody::PayloadStarted {
-                    level,
-                    name,
-                    attempt,
-                } => payloads.push((level, name, *attempt)),
-                EventBody::PhaseFinished {
-                    level,
-                    phase,
-                    record,
-                    ..
-                } => {
-                    let read = serde_json::from_value::<LatencyRecord>(record.clone()).map_err(
-                        |source| FoldError::Record {
-                            phase: phase.clone(),
-                            source,
-                        },
-                    )?;
-                    let started = payloads
-                        .iter()
-                        .rev()
-                        .find(|(at, name, _)| *at == level.as_str() && *name == phase.as_str());
-                    results.keep_phase(read, started.map_or(1, |(_, _, attempt)| *attempt));
-                }
-                EventBody::Finished {
-                    outcome,
-                    failure,
-                    power,
-                } => {
-                    finished = true;
-                    results.outcome = *outcome;
-                    results.failure = failure.as_deref().cloned();
-                    results.power = *power;
-                    results.finished_utc_us = Some(event.stamp.utc);
-                }
-                _ => {}
-            }
+            fold.add(event)?;
         }
-        results.keep_gaps(&gaps);
-        if !finished {
-            let verdicts = results.phases.iter().map(|phase| phase.verdict);
-            results.outcome = outcome(verdicts, None, results.counted_cases());
-        }
-        Ok(results)
+        Ok(fold.results())
     }
 
     fn keep_action(&mut self, body: &EventBody) {
@@ -222,23 +290,6 @@ impl Results {
         self.phases.retain(|one| one.suite != record.suite);
         self.phases.push(record);
     }
-
-    /// Gaps within the run's part of the console, counted from its first byte.
-    fn keep_gaps(&mut self, gaps: &[(u64, &String)]) {
-        let Some(console) = &mut self.console else {
-            return;
-        };
-        let end = console.from + console.bytes;
-        for (offset, reason) in gaps {
-            if (console.from..=end).contains(offset) {
-                console.gaps.push(Gap {
-                    offset: offset - console.from,
-                    reason: (*reason).clone(),
-                });
-            }
-        }
-        console.gaps.sort_by_key(|gap| gap.offset);
-    }
 }
 
 fn console(from: u64, to: u64) -> ConsoleResult {
@@ -250,8 +301,7 @@ fn console(from: u64, to: u64) -> ConsoleResult {
     }
 }
 
-fn accepted(events: &[Event]) -> Result<Results, FoldError> {
-    let first = events.first().ok_or(FoldError::NotAccepted)?;
+fn accepted(first: &Event) -> Result<Results, FoldError> {
     let EventBody::Accepted {
         job_name,
         board,

@@ -19,7 +19,7 @@ mod style;
 mod table;
 pub mod wording;
 
-pub use fold::{FoldError, outcome};
+pub use fold::{FoldError, RunFold, outcome};
 pub use histogram::{histogram, overlay};
 pub use identity::identity;
 pub use junit::{JunitError, junit};

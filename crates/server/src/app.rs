@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Keep, Limits};
+use crate::folds::Folds;
 use crate::hub::Hub;
 use crate::ingest::{Ingest, Item, Kind};
 use crate::lab_in_force::LabInForce;
@@ -60,6 +61,7 @@ pub struct Shared {
     /// One lab at a time is put into force.
     pub(crate) applying: tokio::sync::Mutex<()>,
     pub(crate) ingest: Ingest,
+    pub(crate) folds: Folds,
     /// Cancelled when connections are to end: streams to clients end by it.
     pub closing: CancellationToken,
     pub(crate) stopping: AtomicBool,
@@ -87,6 +89,12 @@ impl App {
     /// The lab that is in force.
     pub fn lab(&self) -> Arc<LabInForce> {
         self.lab.borrow().clone()
+    }
+
+    /// How many events have been folded since the start to show what runs come to so far: those of
+    /// a run once, while it is looked at.
+    pub fn events_folded(&self) -> u64 {
+        self.folds.events()
     }
 
     /// No new jobs are taken.

@@ -5,6 +5,7 @@
 //! - [`app`]: what everything in the process shares.
 //! - [`use_case`]: what can be asked of a lab, as plain values; REST and pages show the same.
 //! - [`hub`]: wakes those who follow a log or the feed. What happened is read from the store.
+//!   `folds`, inside, keeps what the runs come to that are looked at.
 //! - [`lab_in_force`], [`planning`]: the lab, and jobs held against it.
 //! - [`scheduling`]: gives boards to jobs. [`registry`]: the connected dispatchers; their link, and
 //!   what they send, are inside. [`policy`]: what becomes of a job whose run the lab ended.
@@ -19,6 +20,7 @@ pub mod authorize;
 pub mod config;
 mod entrance;
 pub mod error;
+mod folds;
 pub mod http;
 pub mod hub;
 mod ingest;

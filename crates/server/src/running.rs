@@ -22,6 +22,7 @@ use crate::app::{App, Shared};
 use crate::config::{ServerConfig, StopMode, UnsafeLimits};
 use crate::entrance::{Entrance, Listener};
 use crate::error::{UseCaseError, causes};
+use crate::folds::Folds;
 use crate::hub::Hub;
 use crate::ingest::{self, Ingest};
 use crate::lab_in_force::{self, LabInForce};
@@ -129,6 +130,7 @@ impl Server {
             lab: watch::Sender::new(lab),
             applying: tokio::sync::Mutex::default(),
             ingest,
+            folds: Folds::default(),
             closing: CancellationToken::new(),
             stopping: AtomicBool::new(false),
         });

@@ -32,7 +32,7 @@ pub(crate) enum EndError {
 }
 
 /// All events of a run that are stored.
-pub(crate) async fn events(store: &Store, run: RunId) -> Result<Vec<Event>, EndError> {
+async fn events(store: &Store, run: RunId) -> Result<Vec<Event>, EndError> {
     let mut events: Vec<Event> = Vec::new();
     loop {
         let from = events.len() as u64 + 1;

@@ -1,12 +1,9 @@
 //! Runs: their steps, results, measurements and files.
 
-use basalt_api::{
-    Case, CaseCounts, Latency, Run, RunFile, RunResults, RunSummary, Step, StepState,
-};
-use basalt_model::event::ActionEnd;
-use basalt_model::{Event, EventBody, RunId};
-use basalt_report::Results;
-use basalt_report::results::{Artifact, counted};
+use basalt_api::{Case, CaseCounts, Latency, Run, RunFile, RunResults, RunSummary};
+use basalt_model::RunId;
+use basalt_report::results::counted;
+use basalt_report::{Results, RunFold};
 use basalt_store::StoreError;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -15,7 +12,8 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::authorize::{Action, authorize};
 use crate::error::{UseCaseError, causes};
-use crate::ingest::end::{self, EndError};
+use crate::folds::Folded;
+use crate::ingest::end::EndError;
 
 /// A file of a run, opened.
 pub struct OpenedFile {
@@ -57,8 +55,11 @@ impl App {
     pub async fn run(&self, actor: &Actor, id: RunId) -> Result<Run, UseCaseError> {
         authorize(actor, Action::See)?;
         let run = self.find_run(id).await?;
-        let events = end::events(&self.store, id).await?;
-        Ok(view(run, &events))
+        let (store, events_seq) = (&self.store, run.events_seq);
+        let look = self
+            .folds
+            .look(store, id, events_seq, |folded| view(run, folded));
+        Ok(look.await?)
     }
 
     /// The results of a run, so far or at its end.
@@ -71,7 +72,7 @@ impl App {
         let cases = match run.ended {
             Some(_) => self.store.cases(id).await?,
             None => self
-                .results_so_far(id)
+                .results_so_far(&run)
                 .await?
                 .map_or_else(Vec::new, |results| results.cases),
         };
@@ -113,18 +114,21 @@ impl App {
             })?;
             return Ok(Some(results));
         }
-        self.results_so_far(run.id).await
+        self.results_so_far(run).await
     }
 
-    async fn results_so_far(&self, run: RunId) -> Result<Option<Results>, UseCaseError> {
-        let events = end::events(&self.store, run).await?;
-        if events.is_empty() {
-            return Ok(None);
-        }
-        match Results::from_events(&events) {
-            Ok(results) => Ok(Some(results)),
-            Err(source) => Err(EndError::Fold { run, source }.into()),
-        }
+    async fn results_so_far(
+        &self,
+        run: &basalt_store::Run,
+    ) -> Result<Option<Results>, UseCaseError> {
+        let (store, id) = (&self.store, run.id);
+        let look = self
+            .folds
+            .look(store, id, run.events_seq, Folded::results)
+            .await?;
+        look.map_err(|error| UseCaseError::Internal {
+            message: format!("the events of run {id} make no results: {error}"),
+        })
     }
 
     /// The results of a run as JUnit XML.
@@ -218,19 +222,11 @@ pub(super) fn summary(run: basalt_store::Run) -> RunSummary {
     }
 }
 
-fn view(run: basalt_store::Run, events: &[Event]) -> Run {
-    let over = run.finished.is_some() || run.ended.is_some();
-    let results = (!events.is_empty())
-        .then(|| Results::from_events(events).ok())
-        .flatten();
-    let failure = results.as_ref().and_then(|results| results.failure.clone());
-    let gaps = results
-        .as_ref()
-        .and_then(|results| results.console.as_ref())
-        .map_or_else(Vec::new, |console| console.gaps.clone());
-    let artifacts: Vec<Artifact> = results
-        .as_ref()
-        .map_or_else(Vec::new, |results| results.artifacts.clone());
+fn view(run: basalt_store::Run, folded: &Folded) -> Run {
+    let is_over = run.finished.is_some() || run.ended.is_some();
+    let gaps = folded.known().map_or_else(Vec::new, RunFold::gaps);
+    let known = folded.known().map(RunFold::known);
+    let failure = known.and_then(|known| known.failure.clone());
     Run {
         id: run.id,
         job: run.job,
@@ -246,82 +242,17 @@ fn view(run: basalt_store::Run, events: &[Event]) -> Run {
             .or_else(|| failure.as_ref().map(basalt_model::Failure::sentence)),
         failure,
         power: run.power,
-        timebase: results
-            .as_ref()
-            .and_then(|results| results.board.timebase.clone()),
+        timebase: known.and_then(|known| known.board.timebase.clone()),
         granted_utc_us: run.granted,
         started_utc_us: run.accepted,
         finished_utc_us: run.finished.or(run.ended),
-        resumed: results.as_ref().map_or(0, |results| results.resumed),
-        steps: steps(events, over),
-        artifacts,
-        kernel_banners: results
-            .as_ref()
-            .map_or_else(Vec::new, |results| results.kernel_banners.clone()),
-        kernel_reports: results.map_or_else(Vec::new, |results| results.kernel_reports),
+        resumed: known.map_or(0, |known| known.resumed),
+        steps: folded.steps(is_over),
+        artifacts: known.map_or_else(Vec::new, |known| known.artifacts.clone()),
+        kernel_banners: known.map_or_else(Vec::new, |known| known.kernel_banners.clone()),
+        kernel_reports: known.map_or_else(Vec::new, |known| known.kernel_reports.clone()),
         gaps,
         events: run.events_seq,
         log_lines: run.log_line,
     }
-}
-
-/// Blocks and actions in the order they began, every attempt.
-fn steps(events: &[Event], over: bool) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for event in events {
-        match &event.body {
-            EventBody::ActionStarted {
-                level,
-                name,
-                attempt,
-                ..
-            } => {
-                // The same began before: whoever did it was killed.
-                for step in &mut steps {
-                    if step.level == *level && step.state == StepState::Running {
-                        step.state = StepState::Interrupted;
-                    }
-                }
-                steps.push(Step {
-                    level: level.clone(),
-                    name: name.clone(),
-                    attempt: *attempt,
-                    state: StepState::Running,
-                    started_utc_us: event.stamp.utc,
-                    duration_ms: None,
-                    failure: None,
-                });
-            }
-            EventBody::ActionFinished {
-                level,
-                attempt,
-                end,
-                duration_ms,
-                failure,
-                ..
-            } => {
-                let step = steps
-                    .iter_mut()
-                    .rev()
-                    .find(|step| step.level == *level && step.attempt == *attempt);
-                if let Some(step) = step {
-                    step.state = match end {
-                        ActionEnd::Done => StepState::Done,
-                        ActionEnd::Failed => StepState::Failed,
-                    };
-                    step.duration_ms = Some(*duration_ms);
-                    step.failure = failure.as_ref().map(|failure| failure.sentence());
-                }
-            }
-            _ => {}
-        }
-    }
-    if over {
-        for step in &mut steps {
-            if step.state == StepState::Running {
-                step.state = StepState::Interrupted;
-            }
-        }
-    }
-    steps
 }
