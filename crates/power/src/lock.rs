@@ -48,15 +48,15 @@ impl HostLock {
 
     /// Takes the lock, and writes into the file who holds it and for what.
     pub(crate) async fn acquire(&self, purpose: &str, wait: Duration) -> Result<Held, LockError> {
-        if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.path)?;
+        let mut file = match open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Some(directory) = self.path.parent() {
+                    fs::create_dir_all(directory)?;
+                }
+                open(&self.path)?
+            }
+            opened => opened?,
+        };
         let start = Instant::now();
         loop {
             match file.try_lock() {
@@ -73,9 +73,20 @@ impl HostLock {
         }
         file.set_len(0)?;
         file.rewind()?;
-        write!(file, "process {} ({purpose})", std::process::id())?;
+        // In one piece: formatting into a file writes each word by itself.
+        let words = format!("process {} ({purpose})", std::process::id());
+        file.write_all(words.as_bytes())?;
         Ok(Held { _file: file })
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
 }
 
 fn holder(file: &mut File) -> io::Result<String> {
