@@ -3,7 +3,7 @@
 //! The one place that reads them. What is not done here: ordering (events have sequence numbers)
 //! and board clocks (never mixed with these).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use basalt_model::{BootId, BootNanos, Stamp, UtcMicros};
@@ -18,12 +18,17 @@ impl Clock {
     /// The clocks of this host. The boot id is `/proc/sys/kernel/random/boot_id` (see
     /// `random(4)`); where it cannot be read, boot times of different processes are not compared.
     pub fn system() -> Self {
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(
-            |_| format!("unknown-{}", std::process::id()),
-            |id| id.trim().to_owned(),
-        );
+        // Read once: it cannot change while this process lives.
+        static BOOT_ID: OnceLock<Arc<BootId>> = OnceLock::new();
+        let read = || {
+            let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(
+                |_| format!("unknown-{}", std::process::id()),
+                |id| id.trim().to_owned(),
+            );
+            Arc::new(BootId(boot_id))
+        };
         Self {
-            boot_id: Arc::new(BootId(boot_id)),
+            boot_id: BOOT_ID.get_or_init(read).clone(),
         }
     }
 
@@ -64,5 +69,6 @@ mod tests {
         let second = clock.now();
         assert!(second.boot >= first.boot);
         assert_eq!(clock.boot_id(), Clock::system().boot_id());
+        assert!(Arc::ptr_eq(&clock.boot_id, &Clock::system().boot_id));
     }
 }
