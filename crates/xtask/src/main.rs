@@ -8,6 +8,7 @@ mod boards;
 mod campaign;
 mod demo;
 mod kills;
+mod oracle;
 mod packages;
 mod pages;
 mod process;
