@@ -1,0 +1,98 @@
+//! A template written anew, so that minijinja does with it what Jinja2 does with the original.
+//!
+//! minijinja parses the original and the syntax tree is written as text again:
+//! - operators become calls of the functions of `operators`, which have Python's meaning;
+//! - what a block, or a loop around a block, sets gets a name of its own, because Jinja2 shows a
+//!   block only what is set at the top of a template (`scope`);
+//! - white space that `trim_blocks` drops is dropped already;
+//! - filters and tests that do not exist are refused here, as Jinja2 does when it compiles, except
+//!   in conditions, where it waits until they are used.
+//!
+//! Every tag stands on its line of the original, so that errors name the right one.
+
+mod expression;
+mod scope;
+mod statement;
+
+use minijinja::machinery::{ast, parse};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Error, ErrorKind};
+
+/// How originals are read.
+fn original() -> SyntaxConfig {
+    SyntaxConfig::builder()
+        .trim_blocks(true)
+        .build()
+        .unwrap_or_default()
+}
+
+/// How rewritten templates are read: nothing is trimmed.
+pub(crate) fn written() -> SyntaxConfig {
+    SyntaxConfig::builder()
+        .keep_trailing_newline(true)
+        .build()
+        .unwrap_or_default()
+}
+
+/// Rewrites a template.
+///
+/// # Errors
+/// Jinja2 refuses it when it compiles it.
+pub(crate) fn rewrite(name: &str, text: &str) -> Result<String, Error> {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let tree = parse(&text, name, original())?;
+    let ast::Stmt::Template(template) = &tree else {
+        return Err(Error::new(ErrorKind::SyntaxError, "the template has no tree"));
+    };
+    let mut writer = Writer::default();
+    writer.top(&template.children)?;
+    Ok(writer.text)
+}
+
+/// The text as far as it is written.
+#[derive(Debug, Default)]
+struct Writer<'t> {
+    text: String,
+    /// The line on which the text ends, from 1.
+    line: usize,
+    /// Names that are written otherwise here, with what is written.
+    renamed: Vec<(&'t str, String)>,
+    /// How many renamed places there were.
+    places: usize,
+    /// Whether filters and tests that do not exist are left until they are used.
+    lenient: bool,
+    /// Whether a macro is being written.
+    in_macro: bool,
+}
+
+impl Writer<'_> {
+    fn push(&mut self, text: &str) {
+        self.line += text.matches('\n').count();
+        self.text.push_str(text);
+    }
+
+    /// Begins a tag that stands on this line of the original.
+    fn open(&mut self, tag: &str, line: usize) {
+        self.push(tag);
+        // Lines are counted from 0 here until the first is written.
+        while self.line + 1 < line {
+            self.push("\n");
+        }
+        self.push(" ");
+    }
+}
+
+/// What Jinja2 refuses and minijinja takes.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub(crate) struct Refusal {
+    /// The line in the original, from 1.
+    pub(crate) line: usize,
+    /// Why, in Jinja2's words.
+    pub(crate) message: String,
+}
+
+fn refuse(message: String, line: usize) -> Error {
+    Error::new(ErrorKind::SyntaxError, "the template is refused")
+        .with_source(Refusal { line, message })
+}
