@@ -19,7 +19,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     for line in std::io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line?)?;
-        let directories = request["directories"].as_array().cloned().unwrap_or_default();
+        let directories = request["directories"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let engine = engines
             .entry(json!(directories).to_string())
             .or_insert_with(|| {
@@ -28,9 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     .filter_map(|directory| directory.as_str().map(str::to_owned))
                     .collect();
                 Engine::new(move |name| {
-                    directories
-                        .iter()
-                        .find_map(|directory| std::fs::read_to_string(format!("{directory}/{name}")).ok())
+                    directories.iter().find_map(|directory| {
+                        std::fs::read_to_string(format!("{directory}/{name}")).ok()
+                    })
                 })
             });
         let empty = Map::new();

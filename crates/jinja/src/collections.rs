@@ -35,10 +35,16 @@ pub(crate) fn dictionary(value: &Value, method: &str, arguments: &[Value]) -> Re
             let [key, default] = bind(method, arguments, ["key", "default"], 1)?;
             let key = key.unwrap_or_default();
             if matches!(view(&key), Python::List | Python::Dict) {
-                return Err(failure(format!("unhashable type: '{}'", view(&key).type_name())));
+                return Err(failure(format!(
+                    "unhashable type: '{}'",
+                    view(&key).type_name()
+                )));
             }
             let found = pairs(value).into_iter().find(|(name, _)| equal(name, &key));
-            Ok(found.map_or_else(|| default.unwrap_or_else(|| Value::from(())), |(_, item)| item))
+            Ok(found.map_or_else(
+                || default.unwrap_or_else(|| Value::from(())),
+                |(_, item)| item,
+            ))
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }

@@ -1,6 +1,5 @@
 //! Templates loaded, kept and rendered.
 
-
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
@@ -104,7 +103,11 @@ impl Engine {
 }
 
 fn variables(context: &Map<String, Json>) -> Value {
-    Value::from_pairs(context.iter().map(|(name, value)| (name.as_str(), from_json(value))))
+    Value::from_pairs(
+        context
+            .iter()
+            .map(|(name, value)| (name.as_str(), from_json(value))),
+    )
 }
 
 /// A value of JSON as Python's `json` and YAML readers make it.
@@ -119,9 +122,11 @@ fn from_json(json: &Json) -> Value {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
-        Json::Object(entries) => {
-            Value::from_pairs(entries.iter().map(|(name, value)| (name.as_str(), from_json(value))))
-        }
+        Json::Object(entries) => Value::from_pairs(
+            entries
+                .iter()
+                .map(|(name, value)| (name.as_str(), from_json(value))),
+        ),
     }
 }
 

@@ -21,6 +21,7 @@ mod arguments;
 mod collections;
 mod engine;
 mod filters;
+mod format;
 mod methods;
 mod operators;
 mod predicates;

@@ -1,12 +1,11 @@
 //! The methods of Python's strings and numbers that templates call.
 
-use minijinja::formatting::{FormatStyle, format};
-use minijinja::value::{Kwargs, Tuple, Value};
+use minijinja::value::{Tuple, Value};
 use minijinja::{Error, ErrorKind, State};
 
 use crate::arguments::{bind, failure, split};
 use crate::collections;
-use crate::operators::printable;
+use crate::format::braces;
 use crate::value::{Number, Python, iterate, undefined, view};
 
 /// Calls `value.method(arguments)`.
@@ -38,11 +37,18 @@ fn string(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
         "strip" | "lstrip" | "rstrip" => {
             let [set] = bind(method, arguments, ["chars"], 0)?;
             let set = optional_text(set.as_ref(), method)?;
-            Ok(Value::from(strip(text, set, method != "rstrip", method != "lstrip")))
+            Ok(Value::from(strip(
+                text,
+                set,
+                method != "rstrip",
+                method != "lstrip",
+            )))
         }
         "replace" => {
             let [old, new, count] = bind(method, arguments, ["old", "new", "count"], 2)?;
-            let count = count.as_ref().map_or(Ok(-1), |count| index(count, method))?;
+            let count = count
+                .as_ref()
+                .map_or(Ok(-1), |count| index(count, method))?;
             replace(text, wanted(&old, method)?, wanted(&new, method)?, count).map(Value::from)
         }
         "split" | "rsplit" => {
@@ -50,7 +56,9 @@ fn string(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
             let separator = optional_text(separator.as_ref(), method)?;
             let most = most.as_ref().map_or(Ok(-1), |most| index(most, method))?;
             let parts = split_text(text, separator, most, method == "rsplit")?;
-            Ok(Value::from(parts.into_iter().map(Value::from).collect::<Vec<_>>()))
+            Ok(Value::from(
+                parts.into_iter().map(Value::from).collect::<Vec<_>>(),
+            ))
         }
         "splitlines" => {
             let [keep] = bind(method, arguments, ["keepends"], 0)?;
@@ -76,7 +84,10 @@ fn string(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
                 match view(&item) {
                     Python::Str(part) => parts.push(part.to_owned()),
                     other => {
-                        return Err(failure(format!("join of {}, not of str", other.type_name())));
+                        return Err(failure(format!(
+                            "join of {}, not of str",
+                            other.type_name()
+                        )));
                     }
                 }
             }
@@ -84,12 +95,7 @@ fn string(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
         }
         "format" => {
             let (positional, named) = split(arguments)?;
-            let mut given: Vec<Value> = positional.iter().map(printable).collect();
-            if !named.is_empty() {
-                let named = named.iter().map(|(name, value)| (name.clone(), printable(value)));
-                given.push(Kwargs::from_iter(named).into());
-            }
-            format(FormatStyle::StrFormat, text, &given).map(Value::from)
+            braces(text, &positional, &named).map(Value::from)
         }
         "center" | "ljust" | "rjust" => {
             let [width, fill] = bind(method, arguments, ["width", "fillchar"], 1)?;
@@ -119,7 +125,10 @@ fn string(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
         "expandtabs" => {
             let [size] = bind(method, arguments, ["tabsize"], 0)?;
             let size = size.as_ref().map_or(Ok(8), |size| index(size, method))?;
-            Ok(Value::from(expand_tabs(text, usize::try_from(size).unwrap_or(0).min(1000))))
+            Ok(Value::from(expand_tabs(
+                text,
+                usize::try_from(size).unwrap_or(0).min(1000),
+            )))
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -196,8 +205,16 @@ fn swap_case(text: &str) -> String {
 
 pub(crate) fn strip<'t>(text: &'t str, set: Option<&str>, left: bool, right: bool) -> &'t str {
     let goes = |one: char| set.map_or_else(|| is_space(one), |set| set.contains(one));
-    let text = if left { text.trim_start_matches(goes) } else { text };
-    if right { text.trim_end_matches(goes) } else { text }
+    let text = if left {
+        text.trim_start_matches(goes)
+    } else {
+        text
+    };
+    if right {
+        text.trim_end_matches(goes)
+    } else {
+        text
+    }
 }
 
 /// `str.replace`; `count` below zero replaces all.
@@ -247,7 +264,11 @@ fn split_spaces(text: &str, most: usize, from_right: bool) -> Vec<String> {
             parts.push(strip(rest, None, from_right, !from_right).to_owned());
             break;
         }
-        let cut = if from_right { rest.rfind(is_space) } else { rest.find(is_space) };
+        let cut = if from_right {
+            rest.rfind(is_space)
+        } else {
+            rest.find(is_space)
+        };
         match cut {
             Some(place) if from_right => {
                 let width = rest[place..].chars().next().map_or(1, char::len_utf8);
@@ -275,7 +296,10 @@ pub(crate) fn lines(text: &str, keep: bool) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some((place, end)) = rest.char_indices().find(|(_, one)| {
-        matches!(one, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+        matches!(
+            one,
+            '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
     }) {
         let mut after = place + end.len_utf8();
         if rest[place..].starts_with("\r\n") {
@@ -341,7 +365,11 @@ fn section<'t>(
             Some(value) if value.is_none() => Ok(default),
             Some(value) => {
                 let place = index(value, method)?;
-                Ok(if place < 0 { (place + length).max(0) } else { place })
+                Ok(if place < 0 {
+                    (place + length).max(0)
+                } else {
+                    place
+                })
             }
         }
     };
@@ -362,7 +390,9 @@ fn search(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
     let what = wanted(&what, method)?;
     let part = section(text, start.as_ref(), end.as_ref(), method)?;
     if method == "count" {
-        return Ok(Value::from(part.map_or(0, |part| part.matches(what).count())));
+        return Ok(Value::from(
+            part.map_or(0, |part| part.matches(what).count()),
+        ));
     }
     let found = part.and_then(|part| {
         let byte = match method {
@@ -382,7 +412,9 @@ fn search(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
 /// `str.center`, `ljust` and `rjust`.
 pub(crate) fn pad(text: &str, width: i64, fill: &str, method: &str) -> Result<String, Error> {
     if fill.chars().count() != 1 {
-        return Err(failure("the fill character must be exactly one character long"));
+        return Err(failure(
+            "the fill character must be exactly one character long",
+        ));
     }
     let width = usize::try_from(width).unwrap_or(0).min(1_000_000);
     let length = text.chars().count();

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Rest, Tuple, Value};
 use minijinja::{Environment, Error};
 
 use crate::arguments::failure;
+use crate::format::percent;
 use crate::value::{self, Number, Python, compare, equal, items, undefined, view, write_string};
 
 /// No text or list that an operator makes is longer.
@@ -35,9 +35,8 @@ pub(crate) fn register(environment: &mut Environment<'_>) {
         other => Err(unsupported("unary +", other, other)),
     });
     environment.add_function("__compare", chain);
-    environment.add_function("__refuse", |message: String| -> Result<Value, Error> {
-        Err(failure(message))
-    });
+    environment.add_function("__undefined", || Value::UNDEFINED);
+    environment.add_function("__slice", slice);
 }
 
 fn unsupported(operator: &str, one: Python<'_>, other: Python<'_>) -> Error {
@@ -150,10 +149,7 @@ fn floor_divide(one: Value, other: Value) -> Result<Value, Error> {
     match (one.number(), other.number()) {
         (Some(_), Some(divisor)) if divisor.float() == 0.0 => Err(failure("division by zero")),
         (Some(Number::Int(one)), Some(Number::Int(other))) => integer(floor(one, other)),
-        (Some(one), Some(other)) => {
-            let (one, other) = (one.float(), other.float());
-            Ok(Value::from(((one - float_remainder(one, other)) / other).round()))
-        }
+        (Some(one), Some(other)) => Ok(Value::from(float_floor(one.float(), other.float()))),
         _ => Err(unsupported("//", one, other)),
     }
 }
@@ -163,6 +159,20 @@ fn floor(one: i128, other: i128) -> Option<i128> {
     let quotient = one.checked_div(other)?;
     let inexact = one.checked_rem(other)? != 0;
     Some(quotient - i128::from(inexact && (one < 0) != (other < 0)))
+}
+
+/// The quotient of floats, rounded down, with CPython's care for what is lost between.
+fn float_floor(one: f64, other: f64) -> f64 {
+    let rest = one % other;
+    let mut quotient = (one - rest) / other;
+    if rest != 0.0 && (other < 0.0) != (rest < 0.0) {
+        quotient -= 1.0;
+    }
+    if quotient == 0.0 {
+        return 0.0_f64.copysign(one / other);
+    }
+    let floor = quotient.floor();
+    floor + if quotient - floor > 0.5 { 1.0 } else { 0.0 }
 }
 
 /// The remainder with the divisor's sign.
@@ -180,11 +190,7 @@ fn float_remainder(one: f64, other: f64) -> f64 {
 fn remainder(one: Value, other: Value) -> Result<Value, Error> {
     let (left, right) = (view(&one), view(&other));
     if let Python::Str(text) = left {
-        let arguments = match right {
-            Python::Tuple => items(&other),
-            _ => vec![other.clone()],
-        };
-        return printf(text, &arguments).map(Value::from);
+        return percent(text, &other).map(Value::from);
     }
     match (left.number(), right.number()) {
         (Some(_), Some(divisor)) if divisor.float() == 0.0 => {
@@ -193,34 +199,19 @@ fn remainder(one: Value, other: Value) -> Result<Value, Error> {
         (Some(Number::Int(one)), Some(Number::Int(other))) => {
             integer(floor(one, other).and_then(|quotient| one.checked_sub(quotient * other)))
         }
-        (Some(one), Some(other)) => {
-            Ok(Value::from(float_remainder(one.float(), other.float())))
-        }
+        (Some(one), Some(other)) => Ok(Value::from(float_remainder(one.float(), other.float()))),
         _ => Err(unsupported("%", left, right)),
-    }
-}
-
-/// `text % arguments`.
-pub(crate) fn printf(text: &str, arguments: &[Value]) -> Result<String, Error> {
-    // Python converts for %s itself; what is handed on is text already where that differs.
-    let arguments: Vec<Value> = arguments.iter().map(printable).collect();
-    format(FormatStyle::Printf, text, &arguments)
-}
-
-/// Containers and floats as the text that `%s` and `{}` print; everything else as it is.
-pub(crate) fn printable(value: &Value) -> Value {
-    match view(value) {
-        Python::List | Python::Tuple => Value::from(value::string(value)),
-        _ => value.clone(),
     }
 }
 
 fn power(one: Value, other: Value) -> Result<Value, Error> {
     let (one, other) = (view(&one), view(&other));
     match (one.number(), other.number()) {
-        (Some(Number::Int(base)), Some(Number::Int(exponent))) if exponent >= 0 => {
-            integer(u32::try_from(exponent).ok().and_then(|exponent| base.checked_pow(exponent)))
-        }
+        (Some(Number::Int(base)), Some(Number::Int(exponent))) if exponent >= 0 => integer(
+            u32::try_from(exponent)
+                .ok()
+                .and_then(|exponent| base.checked_pow(exponent)),
+        ),
         (Some(base), Some(exponent)) => {
             let (base, exponent) = (base.float(), exponent.float());
             if base == 0.0 && exponent < 0.0 {
@@ -241,6 +232,59 @@ fn negate(value: Value) -> Result<Value, Error> {
     }
 }
 
+/// `value[start:stop:step]`; undefined of what cannot be cut.
+fn slice(value: Value, start: Value, stop: Value, step: Value) -> Result<Value, Error> {
+    let seen = view(&value);
+    let bound = |bound: &Value| match (view(bound), view(bound).number()) {
+        (Python::None, _) => Some(None),
+        (_, Some(Number::Int(number))) => Some(Some(number.clamp(-1 << 60, 1 << 60))),
+        _ => None,
+    };
+    let bounds = (bound(&start), bound(&stop), bound(&step));
+    let (Some(start), Some(stop), Some(step)) = bounds else {
+        return Ok(Value::UNDEFINED);
+    };
+    let step = step.unwrap_or(1);
+    let list = match seen {
+        Python::Undefined => return Err(undefined()),
+        Python::Str(_) | Python::List | Python::Tuple => value::iterate(&value)?,
+        _ => return Ok(Value::UNDEFINED),
+    };
+    if step == 0 {
+        return Err(failure("slice step cannot be zero"));
+    }
+    let length = list.len() as i128;
+    let (low, high) = if step > 0 {
+        (0, length)
+    } else {
+        (-1, length - 1)
+    };
+    let place = |bound: Option<i128>, default: i128| match bound {
+        None => default,
+        Some(bound) if bound < 0 => (bound + length).max(low),
+        Some(bound) => bound.min(high),
+    };
+    let (mut at, end) = match step > 0 {
+        true => (place(start, low), place(stop, high)),
+        false => (place(start, high), place(stop, low)),
+    };
+    let mut cut = Vec::new();
+    while (step > 0 && at < end) || (step < 0 && at > end) {
+        cut.extend(
+            usize::try_from(at)
+                .ok()
+                .and_then(|at| list.get(at))
+                .cloned(),
+        );
+        at += step;
+    }
+    Ok(match seen {
+        Python::Str(_) => Value::from(cut.iter().map(value::string).collect::<String>()),
+        Python::Tuple => Value::from(Tuple::from(cut)),
+        _ => Value::from(cut),
+    })
+}
+
 /// `in`.
 pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
     match (view(container), view(item)) {
@@ -252,7 +296,9 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
         ))),
         (Python::Dict, Python::List | Python::Dict) => Err(failure("unhashable type")),
         (Python::List | Python::Tuple | Python::Dict | Python::Other, _) => {
-            Ok(value::iterate(container)?.iter().any(|one| equal(one, item)))
+            Ok(value::iterate(container)?
+                .iter()
+                .any(|one| equal(one, item)))
         }
         (other, _) => Err(failure(format!(
             "argument of type '{}' is not iterable",
@@ -271,7 +317,10 @@ pub(crate) fn holds(operator: &str, one: &Value, other: &Value) -> Result<bool, 
         "lt" => compare(one, other)? == Some(Ordering::Less),
         "gt" => compare(one, other)? == Some(Ordering::Greater),
         "le" => matches!(compare(one, other)?, Some(Ordering::Less | Ordering::Equal)),
-        _ => matches!(compare(one, other)?, Some(Ordering::Greater | Ordering::Equal)),
+        _ => matches!(
+            compare(one, other)?,
+            Some(Ordering::Greater | Ordering::Equal)
+        ),
     })
 }
 

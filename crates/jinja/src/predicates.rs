@@ -1,7 +1,7 @@
 //! Jinja2's tests (`x is defined`), all of them and no others.
 
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, Error, State};
+use minijinja::{Environment, Error};
 
 use crate::arguments::{Given, failure};
 use crate::methods::is_cased;
@@ -33,8 +33,25 @@ const COMPARISONS: [(&str, &str); 16] = [
 
 /// Tests of a value alone.
 const PLAIN: [&str; 19] = [
-    "boolean", "callable", "defined", "escaped", "even", "false", "float", "integer", "iterable",
-    "lower", "mapping", "none", "number", "odd", "sequence", "string", "true", "undefined", "upper",
+    "boolean",
+    "callable",
+    "defined",
+    "escaped",
+    "even",
+    "false",
+    "float",
+    "integer",
+    "iterable",
+    "lower",
+    "mapping",
+    "none",
+    "number",
+    "odd",
+    "sequence",
+    "string",
+    "true",
+    "undefined",
+    "upper",
 ];
 
 /// Tests with an argument, or of a name.
@@ -67,11 +84,13 @@ pub(crate) fn register(environment: &mut Environment<'_>) {
     environment.add_test("divisibleby", |value: Value, other: Value| {
         rest(&value, &other).map(|rest| rest == 0)
     });
-    environment.add_test("filter", |_: &State<'_, '_>, name: Value| {
-        name.as_str().is_some_and(crate::filters::is_known)
+    environment.add_test("filter", |name: Value| match view(&name) {
+        Python::List | Python::Dict => Err(failure("unhashable type")),
+        _ => Ok(name.as_str().is_some_and(crate::filters::is_known)),
     });
-    environment.add_test("test", |_: &State<'_, '_>, name: Value| {
-        name.as_str().is_some_and(is_known)
+    environment.add_test("test", |name: Value| match view(&name) {
+        Python::List | Python::Dict => Err(failure("unhashable type")),
+        _ => Ok(name.as_str().is_some_and(is_known)),
     });
 }
 
@@ -122,7 +141,11 @@ fn rest(value: &Value, divisor: &Value) -> Result<i128, Error> {
             (Some(Number::Int(one)), Some(Number::Int(other))) => Ok(one.rem_euclid(other)),
             (Some(one), Some(other)) => {
                 let rest = one.float().rem_euclid(other.float());
-                Ok(if rest.fract() == 0.0 { rest as i128 } else { -1 })
+                Ok(if rest.fract() == 0.0 {
+                    rest as i128
+                } else {
+                    -1
+                })
             }
             _ => Err(failure("unsupported operand type(s) for %")),
         },

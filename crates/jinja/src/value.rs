@@ -34,7 +34,7 @@ pub(crate) fn view(value: &Value) -> Python<'_> {
         },
         ValueKind::Number => f64::try_from(value.clone()).map_or(Python::Other, Python::Float),
         ValueKind::String => value.as_str().map_or(Python::Other, Python::Str),
-        ValueKind::Seq if value.is_tuple() => Python::Tuple,
+        ValueKind::Seq if value.is_tuple() || crate::filters::is_group(value) => Python::Tuple,
         ValueKind::Seq | ValueKind::Iterable => Python::List,
         ValueKind::Map => Python::Dict,
         _ => Python::Other,
@@ -290,7 +290,10 @@ pub(crate) fn compare(one: &Value, other: &Value) -> Result<Option<Ordering>, Er
 pub(crate) fn iterate(value: &Value) -> Result<Vec<Value>, Error> {
     match view(value) {
         Python::Undefined => Ok(Vec::new()),
-        Python::Str(text) => Ok(text.chars().map(|one| Value::from(one.to_string())).collect()),
+        Python::Str(text) => Ok(text
+            .chars()
+            .map(|one| Value::from(one.to_string()))
+            .collect()),
         Python::List | Python::Tuple | Python::Dict => Ok(items(value)),
         Python::Other => value.try_iter().map(Iterator::collect),
         other => Err(failure(format!(

@@ -15,7 +15,13 @@ fn to_json(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let indent = match &indent {
         Some(indent) if !indent.is_none() => match view(indent) {
             Python::Str(text) => Some(text.to_owned()),
-            _ => Some(" ".repeat(usize::try_from(index(indent, "tojson")?).unwrap_or(0).min(1000))),
+            _ => Some(
+                " ".repeat(
+                    usize::try_from(index(indent, "tojson")?)
+                        .unwrap_or(0)
+                        .min(1000),
+                ),
+            ),
         },
         _ => None,
     };
@@ -29,7 +35,12 @@ fn to_json(value: &Value, given: &[Value]) -> Result<Value, Error> {
     Ok(Value::from_safe_string(text))
 }
 
-fn write(value: &Value, indent: Option<&str>, depth: usize, text: &mut String) -> Result<(), Error> {
+fn write(
+    value: &Value,
+    indent: Option<&str>,
+    depth: usize,
+    text: &mut String,
+) -> Result<(), Error> {
     match view(value) {
         Python::None => text.push_str("null"),
         Python::Bool(flag) => text.push_str(if flag { "true" } else { "false" }),
@@ -38,18 +49,30 @@ fn write(value: &Value, indent: Option<&str>, depth: usize, text: &mut String) -
         Python::Str(string) => quote(string, text),
         Python::List | Python::Tuple => {
             let items = items(value);
-            enclosed(('[', ']'), items.len(), indent, depth, text, |place, text| {
-                write(&items[place], indent, depth + 1, text)
-            })?;
+            enclosed(
+                ('[', ']'),
+                items.len(),
+                indent,
+                depth,
+                text,
+                |place, text| write(&items[place], indent, depth + 1, text),
+            )?;
         }
         Python::Dict => {
             let entries = sorted(pairs(value))?;
-            enclosed(('{', '}'), entries.len(), indent, depth, text, |place, text| {
-                let (key, item) = &entries[place];
-                quote(&key_text(key)?, text);
-                text.push_str(": ");
-                write(item, indent, depth + 1, text)
-            })?;
+            enclosed(
+                ('{', '}'),
+                entries.len(),
+                indent,
+                depth,
+                text,
+                |place, text| {
+                    let (key, item) = &entries[place];
+                    quote(&key_text(key)?, text);
+                    text.push_str(": ");
+                    write(item, indent, depth + 1, text)
+                },
+            )?;
         }
         other => {
             return Err(failure(format!(
@@ -110,7 +133,10 @@ fn key_text(key: &Value) -> Result<String, Error> {
         Python::Bool(flag) => Ok(if flag { "true" } else { "false" }.to_owned()),
         Python::Int(number) => Ok(number.to_string()),
         Python::Float(number) => Ok(json_float(number)),
-        other => Err(failure(format!("keys must be str, not {}", other.type_name()))),
+        other => Err(failure(format!(
+            "keys must be str, not {}",
+            other.type_name()
+        ))),
     }
 }
 

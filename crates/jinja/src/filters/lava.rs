@@ -34,7 +34,9 @@ fn shell_quote(value: &Value, given: &[Value]) -> Result<Value, Error> {
     }
     let Python::Str(text) = view(value) else {
         let found = view(value).type_name();
-        return Err(failure(format!("expected string or bytes-like object, got '{found}'")));
+        return Err(failure(format!(
+            "expected string or bytes-like object, got '{found}'"
+        )));
     };
     let is_safe = |one: char| one.is_ascii_alphanumeric() || "_@%+=:,./-".contains(one);
     Ok(Value::from(match text.chars().all(is_safe) {
@@ -91,7 +93,10 @@ fn write(value: &Value, text: &mut String) -> Result<(), Error> {
             text.push('}');
         }
         other => {
-            return Err(failure(format!("cannot represent an object: {}", other.type_name())));
+            return Err(failure(format!(
+                "cannot represent an object: {}",
+                other.type_name()
+            )));
         }
     }
     Ok(())

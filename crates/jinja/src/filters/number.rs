@@ -8,8 +8,12 @@ use crate::arguments::{bind, failure};
 use crate::methods::index;
 use crate::value::{Number, Python, undefined, view};
 
-pub(super) const FILTERS: [(&str, Filter); 4] =
-    [("abs", absolute), ("float", float), ("int", integer), ("round", round)];
+pub(super) const FILTERS: [(&str, Filter); 4] = [
+    ("abs", absolute),
+    ("float", float),
+    ("int", integer),
+    ("round", round),
+];
 
 fn absolute(value: &Value, given: &[Value]) -> Result<Value, Error> {
     bind("abs", given, [], 0)?;
@@ -17,7 +21,10 @@ fn absolute(value: &Value, given: &[Value]) -> Result<Value, Error> {
         (Python::Undefined, _) => Err(undefined()),
         (_, Some(Number::Int(number))) => Ok(Value::from(number.abs())),
         (_, Some(Number::Float(number))) => Ok(Value::from(number.abs())),
-        (other, None) => Err(failure(format!("bad operand type for abs(): '{}'", other.type_name()))),
+        (other, None) => Err(failure(format!(
+            "bad operand type for abs(): '{}'",
+            other.type_name()
+        ))),
     }
 }
 
@@ -36,8 +43,9 @@ fn integer(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let base = base.as_ref().map_or(Ok(10), |base| index(base, "int"))?;
     let number = match view(value) {
         Python::Undefined => return Err(undefined()),
-        Python::Str(text) => parse_integer(text, base)
-            .or_else(|| parse_float(text).and_then(truncated)),
+        Python::Str(text) => {
+            parse_integer(text, base).or_else(|| parse_float(text).and_then(truncated))
+        }
         other => match other.number() {
             Some(Number::Int(number)) => Some(number),
             Some(Number::Float(number)) => truncated(number),
@@ -68,15 +76,23 @@ fn parse_integer(text: &str, base: i64) -> Option<i128> {
     let (radix, digits) = match base {
         0 if of_prefix == 0 && digits.starts_with('0') => {
             // A number of zeros only is taken, other leading zeros are not.
-            return digits.chars().all(|one| one == '0' || one == '_').then_some(0);
+            return digits
+                .chars()
+                .all(|one| one == '0' || one == '_')
+                .then_some(0);
         }
         0 if of_prefix == 0 => (10, digits),
-        0 => (of_prefix, digits[2..].strip_prefix('_').unwrap_or(&digits[2..])),
+        0 => (
+            of_prefix,
+            digits[2..].strip_prefix('_').unwrap_or(&digits[2..]),
+        ),
         _ if base == of_prefix => (base, digits[2..].strip_prefix('_').unwrap_or(&digits[2..])),
         _ => (base, digits),
     };
     let digits = without_underscores(digits)?;
-    let radix = u32::try_from(radix).ok().filter(|radix| (2..=36).contains(radix))?;
+    let radix = u32::try_from(radix)
+        .ok()
+        .filter(|radix| (2..=36).contains(radix))?;
     if !digits.chars().all(|one| one.is_digit(radix)) {
         return None;
     }
@@ -104,7 +120,9 @@ fn parse_float(text: &str) -> Option<f64> {
 
 fn round(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let [precision, method] = bind("round", given, ["precision", "method"], 0)?;
-    let precision = precision.as_ref().map_or(Ok(0), |places| index(places, "round"))?;
+    let precision = precision
+        .as_ref()
+        .map_or(Ok(0), |places| index(places, "round"))?;
     let precision = i32::try_from(precision.clamp(-400, 400)).unwrap_or(0);
     let method = method.as_ref().and_then(Value::as_str).unwrap_or("common");
     let number = match (view(value), view(value).number()) {
@@ -124,7 +142,9 @@ fn round(value: &Value, given: &[Value]) -> Result<Value, Error> {
 
 /// Half to even, as `round` does.
 fn round_integer(number: i128, precision: i32) -> i128 {
-    let Some(unit) = u32::try_from(-precision).ok().and_then(|zeros| 10_i128.checked_pow(zeros))
+    let Some(unit) = u32::try_from(-precision)
+        .ok()
+        .and_then(|zeros| 10_i128.checked_pow(zeros))
     else {
         return if precision < 0 { 0 } else { number };
     };

@@ -1,22 +1,24 @@
 //! Filters of lists and dictionaries.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use minijinja::Error;
-use minijinja::value::{Tuple, Value};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, Value};
 
 use super::Filter;
 use crate::arguments::{bind, failure};
 use crate::operators::add;
 use crate::value::{Python, compare, equal, iterate, pairs, string, truth, undefined, view};
 
-pub(super) const FILTERS: [(&str, Filter); 14] = [
+pub(super) const FILTERS: [(&str, Filter); 15] = [
     ("attr", |value, given| {
         // Attributes of the objects that templates have are methods, which have no value of
         // their own here.
         bind("attr", given, ["name"], 1)?;
         match view(value) {
             Python::Other => value.get_attr(given[0].as_str().unwrap_or_default()),
+            Python::Undefined => Err(undefined()),
             _ => Ok(Value::UNDEFINED),
         }
     }),
@@ -26,6 +28,7 @@ pub(super) const FILTERS: [(&str, Filter); 14] = [
         bind("first", given, [], 0)?;
         Ok(iterate(value)?.into_iter().next().unwrap_or_default())
     }),
+    ("groupby", group_by),
     ("items", |value, given| {
         bind("items", given, [], 0)?;
         match view(value) {
@@ -43,8 +46,12 @@ pub(super) const FILTERS: [(&str, Filter); 14] = [
         bind("list", given, [], 0)?;
         iterate(value).map(Value::from)
     }),
-    ("max", |value, given| extreme("max", value, given, Ordering::Greater)),
-    ("min", |value, given| extreme("min", value, given, Ordering::Less)),
+    ("max", |value, given| {
+        extreme("max", value, given, Ordering::Greater)
+    }),
+    ("min", |value, given| {
+        extreme("min", value, given, Ordering::Less)
+    }),
     ("reverse", |value, given| {
         bind("reverse", given, [], 0)?;
         if let Python::Str(text) = view(value) {
@@ -108,13 +115,13 @@ fn folded(value: Value, sensitive: bool) -> Value {
 }
 
 /// Sorts by keys, keeping the order of equal ones.
-fn sort_by_key<T>(
-    mut list: Vec<(Vec<Value>, T)>,
-    reverse: bool,
-) -> Result<Vec<T>, Error> {
+fn sort_by_key<T>(mut list: Vec<(Vec<Value>, T)>, reverse: bool) -> Result<Vec<T>, Error> {
     let mut wrong = None;
     list.sort_by(|(one, _), (other, _)| {
-        let order = one.iter().zip(other).find(|(one, other)| !equal(one, other));
+        let order = one
+            .iter()
+            .zip(other)
+            .find(|(one, other)| !equal(one, other));
         let order = match order.map(|(one, other)| compare(one, other)) {
             None => Ordering::Equal,
             Some(Ok(order)) => order.unwrap_or(Ordering::Equal),
@@ -129,6 +136,62 @@ fn sort_by_key<T>(
         Some(error) => Err(error),
         None => Ok(list.into_iter().map(|(_, item)| item).collect()),
     }
+}
+
+/// A group: a tuple of its key and its items, which have names too.
+#[derive(Debug)]
+struct Group(Value, Value);
+
+/// Whether a value is one of [`group_by`]'s.
+pub(crate) fn is_group(value: &Value) -> bool {
+    value.downcast_object_ref::<Group>().is_some()
+}
+
+impl Object for Group {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match (key.as_str(), key.as_i64()) {
+            (Some("grouper"), _) | (_, Some(0 | -2)) => Some(self.0.clone()),
+            (Some("list"), _) | (_, Some(1 | -1)) => Some(self.1.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(2)
+    }
+}
+
+fn group_by(value: &Value, given: &[Value]) -> Result<Value, Error> {
+    let names = ["attribute", "default", "case_sensitive"];
+    let [path, default, sensitive] = bind("groupby", given, names, 1)?;
+    let sensitive = flag(sensitive);
+    let mut list = Vec::new();
+    for item in iterate(value)? {
+        let mut key = attribute(&item, path.as_ref())?;
+        if let (Some(default), true) = (&default, key.is_undefined()) {
+            key = default.clone();
+        }
+        let order = folded(key.clone(), sensitive);
+        list.push((vec![order.clone()], (order, key, item)));
+    }
+    if let [(one, _), (other, _), ..] = list.as_slice() {
+        compare(&one[0], &other[0])?;
+    }
+    let mut groups: Vec<(Value, Value, Vec<Value>)> = Vec::new();
+    for (order, key, item) in sort_by_key(list, false)? {
+        match groups.last_mut() {
+            Some((last, _, items)) if equal(last, &order) => items.push(item),
+            _ => groups.push((order, key, vec![item])),
+        }
+    }
+    let groups = groups
+        .into_iter()
+        .map(|(_, key, items)| Value::from_object(Group(key, Value::from(items))));
+    Ok(Value::from(groups.collect::<Vec<_>>()))
 }
 
 fn flag(value: Option<Value>) -> bool {
@@ -151,10 +214,6 @@ fn sort(value: &Value, given: &[Value]) -> Result<Value, Error> {
         }
         list.push((keys, item));
     }
-    // A list of one is never compared; of more, Python compares even where all are of no order.
-    if let [(one, _), (other, _), ..] = list.as_slice() {
-        compare(&one[0], &other[0])?;
-    }
     sort_by_key(list, flag(reverse)).map(Value::from)
 }
 
@@ -174,7 +233,10 @@ fn dict_sort(value: &Value, given: &[Value]) -> Result<Value, Error> {
     }
     let list = pairs(value).into_iter().map(|(key, item)| {
         let order = if by_value { item.clone() } else { key.clone() };
-        (vec![folded(order, sensitive)], Value::from(Tuple::from(vec![key, item])))
+        (
+            vec![folded(order, sensitive)],
+            Value::from(Tuple::from(vec![key, item])),
+        )
     });
     sort_by_key(list.collect(), flag(reverse)).map(Value::from)
 }

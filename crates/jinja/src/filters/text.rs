@@ -1,16 +1,18 @@
 //! Filters of texts.
 
-use minijinja::value::Value;
 use minijinja::Error;
+use minijinja::value::{Tuple, Value};
 
 use super::Filter;
 use crate::arguments::{bind, failure, split};
+use crate::format::percent;
 use crate::methods::{self, index, lines, pad, strip};
-use crate::operators::printf;
 use crate::value::{Number, Python, iterate, string, truth, undefined, view};
 
 pub(super) const FILTERS: [(&str, Filter); 20] = [
-    ("capitalize", |value, given| plain("capitalize", value, given, methods::capitalize)),
+    ("capitalize", |value, given| {
+        plain("capitalize", value, given, methods::capitalize)
+    }),
     ("center", center),
     ("e", escape),
     ("escape", escape),
@@ -22,18 +24,26 @@ pub(super) const FILTERS: [(&str, Filter); 20] = [
     ("format", |value, given| {
         let (positional, named) = split(given)?;
         if !positional.is_empty() && !named.is_empty() {
-            return Err(failure("format takes positional or named arguments, not both"));
+            return Err(failure(
+                "format takes positional or named arguments, not both",
+            ));
         }
         let given = match named.is_empty() {
-            true => positional,
-            false => vec![Value::from_pairs(named)],
+            true => Value::from(Tuple::from(positional)),
+            false => Value::from_pairs(named),
         };
-        printf(&string(value), &given).map(Value::from)
+        percent(&string(value), &given).map(Value::from)
     }),
     ("indent", indent),
     ("join", join),
-    ("lower", |value, given| plain("lower", value, given, str::to_lowercase)),
+    ("lower", |value, given| {
+        plain("lower", value, given, str::to_lowercase)
+    }),
     ("replace", replace),
+    ("safe", |value, given| {
+        bind("safe", given, [], 0)?;
+        Ok(Value::from_safe_string(string(value)))
+    }),
     ("string", |value, given| {
         bind("string", given, [], 0)?;
         Ok(match view(value) {
@@ -41,15 +51,24 @@ pub(super) const FILTERS: [(&str, Filter); 20] = [
             _ => Value::from(string(value)),
         })
     }),
-    ("striptags", |value, given| plain("striptags", value, given, strip_tags)),
+    ("striptags", |value, given| {
+        plain("striptags", value, given, strip_tags)
+    }),
     ("title", |value, given| plain("title", value, given, title)),
     ("trim", |value, given| {
         let [set] = bind("trim", given, ["chars"], 0)?;
         let set = set.filter(|set| !set.is_none()).map(|set| string(&set));
-        Ok(Value::from(strip(&string(value), set.as_deref(), true, true)))
+        Ok(Value::from(strip(
+            &string(value),
+            set.as_deref(),
+            true,
+            true,
+        )))
     }),
     ("truncate", truncate),
-    ("upper", |value, given| plain("upper", value, given, str::to_uppercase)),
+    ("upper", |value, given| {
+        plain("upper", value, given, str::to_uppercase)
+    }),
     ("urlencode", url_encode),
     ("wordcount", |value, given| {
         bind("wordcount", given, [], 0)?;
@@ -57,7 +76,6 @@ pub(super) const FILTERS: [(&str, Filter); 20] = [
         let words = text.split(|one: char| !(one.is_alphanumeric() || one == '_'));
         Ok(Value::from(words.filter(|word| !word.is_empty()).count()))
     }),
-    ("wordwrap", |_, _| Err(failure("the filter `wordwrap` is not known here"))),
 ];
 
 fn plain(
@@ -72,7 +90,9 @@ fn plain(
 
 fn center(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let [width] = bind("center", given, ["width"], 0)?;
-    let width = width.as_ref().map_or(Ok(80), |width| index(width, "center"))?;
+    let width = width
+        .as_ref()
+        .map_or(Ok(80), |width| index(width, "center"))?;
     pad(&string(value), width, " ", "center").map(Value::from)
 }
 
@@ -143,9 +163,11 @@ fn indent(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let indention = match width.as_ref().map(|width| (view(width), width)) {
         None => "    ".to_owned(),
         Some((Python::Str(text), _)) => text.to_owned(),
-        Some((_, width)) => {
-            " ".repeat(usize::try_from(index(width, "indent")?).unwrap_or(0).min(100_000))
-        }
+        Some((_, width)) => " ".repeat(
+            usize::try_from(index(width, "indent")?)
+                .unwrap_or(0)
+                .min(100_000),
+        ),
     };
     let text = match view(value) {
         Python::Str(text) => format!("{text}\n"),
@@ -171,7 +193,9 @@ fn indent(value: &Value, given: &[Value]) -> Result<Value, Error> {
 
 fn join(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let [separator, attribute] = bind("join", given, ["d", "attribute"], 0)?;
-    let separator = separator.map(|separator| string(&separator)).unwrap_or_default();
+    let separator = separator
+        .map(|separator| string(&separator))
+        .unwrap_or_default();
     let mut made = String::new();
     for (place, item) in iterate(value)?.iter().enumerate() {
         if place > 0 {
@@ -189,7 +213,10 @@ fn replace(value: &Value, given: &[Value]) -> Result<Value, Error> {
         Some(count) if !count.is_none() => index(count, "replace")?,
         _ => -1,
     };
-    let (old, new) = (string(&old.unwrap_or_default()), string(&new.unwrap_or_default()));
+    let (old, new) = (
+        string(&old.unwrap_or_default()),
+        string(&new.unwrap_or_default()),
+    );
     methods::replace(&string(value), &old, &new, count).map(Value::from)
 }
 
@@ -197,15 +224,29 @@ fn truncate(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let names = ["length", "killwords", "end", "leeway"];
     let [length, kill, end, leeway] = bind("truncate", given, names, 0)?;
     let number = |value: Option<Value>, default| {
-        value.filter(|value| !value.is_none()).map_or(Ok(default), |value| index(&value, "truncate"))
+        value
+            .filter(|value| !value.is_none())
+            .map_or(Ok(default), |value| index(&value, "truncate"))
     };
     let (length, leeway) = (number(length, 255)?, number(leeway, 5)?);
     let end = end.map_or_else(|| "...".to_owned(), |end| string(&end));
-    let text = string(value);
+    let text = match view(value) {
+        Python::Str(text) => text.to_owned(),
+        Python::Undefined => return Ok(value.clone()),
+        // Shorter lists are left as they are, longer ones cannot be joined with the end.
+        Python::List | Python::Tuple | Python::Dict
+            if (iterate(value)?.len() as i64) <= length + leeway =>
+        {
+            return Ok(value.clone());
+        }
+        other => return Err(failure(format!("truncate of {}", other.type_name()))),
+    };
     let count = text.chars().count() as i64;
     let short = length - end.chars().count() as i64;
     if short < 0 {
-        return Err(failure("the length of truncate is less than that of its end"));
+        return Err(failure(
+            "the length of truncate is less than that of its end",
+        ));
     }
     if leeway < 0 {
         return Err(failure("the leeway of truncate is negative"));
@@ -213,10 +254,15 @@ fn truncate(value: &Value, given: &[Value]) -> Result<Value, Error> {
     if count <= length + leeway {
         return Ok(Value::from(text));
     }
-    let cut: String = text.chars().take(usize::try_from(short).unwrap_or(0)).collect();
+    let cut: String = text
+        .chars()
+        .take(usize::try_from(short).unwrap_or(0))
+        .collect();
     let kept = match kill.is_some_and(|kill| truth(&kill)) {
         true => cut.as_str(),
-        false => cut.rsplit_once(' ').map_or(cut.as_str(), |(before, _)| before),
+        false => cut
+            .rsplit_once(' ')
+            .map_or(cut.as_str(), |(before, _)| before),
     };
     Ok(Value::from(format!("{kept}{end}")))
 }
@@ -225,10 +271,16 @@ fn file_size(value: &Value, given: &[Value]) -> Result<Value, Error> {
     let [binary] = bind("filesizeformat", given, ["binary"], 0)?;
     let bytes = match view(value) {
         Python::Str(text) => text.trim().parse().map_err(|_| failure("not a number"))?,
-        other => other.number().map(Number::float).ok_or_else(|| failure("not a number"))?,
+        other => other
+            .number()
+            .map(Number::float)
+            .ok_or_else(|| failure("not a number"))?,
     };
     let (base, units) = match binary.is_some_and(|binary| truth(&binary)) {
-        true => (1024.0, ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]),
+        true => (
+            1024.0,
+            ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"],
+        ),
         false => (1000.0, ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"]),
     };
     let bytes: f64 = bytes;
@@ -236,13 +288,16 @@ fn file_size(value: &Value, given: &[Value]) -> Result<Value, Error> {
         return Ok(Value::from("1 Byte"));
     }
     if bytes < base {
-        return Ok(Value::from(format!("{} Bytes", bytes.trunc())));
+        return Ok(Value::from(format!("{} Bytes", bytes.trunc() as i64)));
     }
     let mut unit_size = base;
     for (place, name) in units.iter().enumerate() {
         unit_size *= base;
         if bytes < unit_size || place + 1 == units.len() {
-            return Ok(Value::from(format!("{:.1} {name}", base * bytes / unit_size)));
+            return Ok(Value::from(format!(
+                "{:.1} {name}",
+                base * bytes / unit_size
+            )));
         }
     }
     Ok(Value::from(""))
@@ -263,19 +318,22 @@ fn url_encode(value: &Value, given: &[Value]) -> Result<Value, Error> {
             }
             pairs
         }
-        _ => return Ok(Value::from(percent(&string(value), "/"))),
+        _ => return Ok(Value::from(percent_encoded(&string(value), "/"))),
     };
     let parts: Vec<String> = pairs
         .iter()
         .map(|(key, value)| {
-            let (key, value) = (percent(&string(key), ""), percent(&string(value), ""));
+            let (key, value) = (
+                percent_encoded(&string(key), ""),
+                percent_encoded(&string(value), ""),
+            );
             format!("{key}={value}").replace("%20", "+")
         })
         .collect();
     Ok(Value::from(parts.join("&")))
 }
 
-fn percent(text: &str, also: &str) -> String {
+fn percent_encoded(text: &str, also: &str) -> String {
     let mut made = String::new();
     for byte in text.bytes() {
         let one = char::from(byte);

@@ -18,17 +18,16 @@ impl<'t> Writer<'t> {
             }
             Expr::Const(constant) => self.constant(&constant.value),
             Expr::Slice(slice) => {
-                self.operand(&slice.expr)?;
-                self.push("[");
-                for (place, part) in [&slice.start, &slice.stop, &slice.step].iter().enumerate() {
-                    if place > 0 {
-                        self.push(":");
-                    }
-                    if let Some(part) = part {
-                        self.expression(part)?;
+                self.push("__slice(");
+                self.expression(&slice.expr)?;
+                for part in [&slice.start, &slice.stop, &slice.step] {
+                    self.push(",");
+                    match part {
+                        Some(part) => self.expression(part)?,
+                        None => self.push("none"),
                     }
                 }
-                self.push("]");
+                self.push(")");
             }
             Expr::UnaryOp(one) => match one.op {
                 UnaryOpKind::Not => {
@@ -83,11 +82,9 @@ impl<'t> Writer<'t> {
                 self.push(")");
             }
             Expr::GetAttr(part) => {
+                // A sandbox shows none of Python's own attributes.
                 if part.name.starts_with("__") {
-                    let message = format!("access to attribute '{}' is unsafe.", part.name);
-                    self.push("__refuse(");
-                    self.constant(&Value::from(message));
-                    self.push(")");
+                    self.push("__undefined()");
                 } else {
                     self.operand(&part.expr)?;
                     self.push(".");
@@ -168,7 +165,11 @@ impl<'t> Writer<'t> {
             BinOpKind::ScAnd | BinOpKind::ScOr => {
                 self.push("(");
                 self.expression(left)?;
-                self.push(if matches!(operator, BinOpKind::ScAnd) { " and " } else { " or " });
+                self.push(if matches!(operator, BinOpKind::ScAnd) {
+                    " and "
+                } else {
+                    " or "
+                });
                 self.expression(right)?;
                 self.push(")");
                 return Ok(());

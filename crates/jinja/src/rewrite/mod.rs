@@ -42,7 +42,10 @@ pub(crate) fn rewrite(name: &str, text: &str) -> Result<String, Error> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let tree = parse(&text, name, original())?;
     let ast::Stmt::Template(template) = &tree else {
-        return Err(Error::new(ErrorKind::SyntaxError, "the template has no tree"));
+        return Err(Error::new(
+            ErrorKind::SyntaxError,
+            "the template has no tree",
+        ));
     };
     let mut writer = Writer::default();
     writer.top(&template.children)?;

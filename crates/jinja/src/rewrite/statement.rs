@@ -33,7 +33,9 @@ impl<'t> Writer<'t> {
             Stmt::WithBlock(with) => {
                 let kept = self.hide(&with.body, || {
                     let mut names = Vec::new();
-                    with.assignments.iter().for_each(|(target, _)| of_target(target, &mut names));
+                    with.assignments
+                        .iter()
+                        .for_each(|(target, _)| of_target(target, &mut names));
                     names
                 });
                 self.open("{% with", with.span().start_line.into());
@@ -96,7 +98,11 @@ impl<'t> Writer<'t> {
             Stmt::Include(part) => {
                 self.open("{% include", part.span().start_line.into());
                 self.expression(&part.name)?;
-                self.push(if part.ignore_missing { " ignore missing %}" } else { " %}" });
+                self.push(if part.ignore_missing {
+                    " ignore missing %}"
+                } else {
+                    " %}"
+                });
             }
             Stmt::Import(part) => {
                 self.open("{% import", part.span().start_line.into());
@@ -185,7 +191,11 @@ impl<'t> Writer<'t> {
             self.push(" if ");
             self.expression(filter)?;
         }
-        self.push(if each.recursive { " recursive %}" } else { " %}" });
+        self.push(if each.recursive {
+            " recursive %}"
+        } else {
+            " %}"
+        });
         self.first_values(kept);
         self.body(&each.body, false)?;
         self.renamed.truncate(kept);
@@ -220,7 +230,11 @@ impl<'t> Writer<'t> {
         self.hide(&block.body, Vec::new);
         self.open("{% block", block.span().start_line.into());
         self.push(block.name);
-        self.push(if block.required { " required %}" } else { " %}" });
+        self.push(if block.required {
+            " required %}"
+        } else {
+            " %}"
+        });
         self.first_values(0);
         self.body(&block.body, false)?;
         self.close("endblock");
@@ -259,11 +273,7 @@ impl<'t> Writer<'t> {
 
     /// Gives names of their own to what `body` sets, and to `more`, where blocks that are rendered
     /// from inside it would see them. Returns how many names were renamed before.
-    fn hide(
-        &mut self,
-        body: &'t [Stmt<'t>],
-        more: impl FnOnce() -> Vec<&'t str>,
-    ) -> usize {
+    fn hide(&mut self, body: &'t [Stmt<'t>], more: impl FnOnce() -> Vec<&'t str>) -> usize {
         let kept = self.renamed.len();
         let scope = Scope::of(body);
         if !scope.renders_blocks || scope.includes || self.in_macro {
@@ -272,7 +282,8 @@ impl<'t> Writer<'t> {
         self.places += 1;
         for name in scope.sets.into_iter().chain(more()) {
             if !self.renamed[kept..].iter().any(|(from, _)| *from == name) {
-                self.renamed.push((name, format!("{name}__{}", self.places)));
+                self.renamed
+                    .push((name, format!("{name}__{}", self.places)));
             }
         }
         kept
@@ -294,9 +305,14 @@ impl<'t> Writer<'t> {
     /// before it is set, or be set in one branch only.
     fn first_values(&mut self, kept: usize) {
         for (from, to) in self.renamed[kept..].to_vec() {
-            let outer = self.renamed[..kept].iter().rev().find(|(name, _)| *name == from);
+            let outer = self.renamed[..kept]
+                .iter()
+                .rev()
+                .find(|(name, _)| *name == from);
             let value = outer.map_or(from, |(_, to)| to).to_owned();
-            self.push(&format!("{{% set {to}={to} if {to} is defined else {value} %}}"));
+            self.push(&format!(
+                "{{% set {to}={to} if {to} is defined else {value} %}}"
+            ));
         }
     }
 
