@@ -7,13 +7,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{suite, workspace};
+use crate::{process, suite, workspace};
 
 /// What `cargo xtask campaign` takes.
 #[derive(Args, Clone, Debug)]
@@ -40,11 +40,23 @@ struct Campaign {
 }
 
 /// Every campaign. Another one is another row.
-const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "kill",
-    about: "kill -9 of run, keeper and both at drawn moments, six simulated boards a case",
-    run: kill,
-}];
+const CAMPAIGNS: &[Campaign] = &[
+    Campaign {
+        name: "kill",
+        about: "kill -9 of run, keeper and both at drawn moments, six simulated boards a case",
+        run: kill,
+    },
+    Campaign {
+        name: "yaml",
+        about: "100 000 mutated texts a case, read here and by PyYAML",
+        run: yaml,
+    },
+    Campaign {
+        name: "fuzz",
+        about: "cargo-fuzz's targets (fuzz/), two minutes each a case; needs its nightly compiler",
+        run: fuzz,
+    },
+];
 
 /// The state of a campaign, on disk.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -242,6 +254,70 @@ fn kill(case: &Case) -> Result<(bool, String)> {
         ),
     };
     Ok((passed, detail))
+}
+
+/// How many texts one case of [`yaml`] compares.
+const TEXTS: u32 = 100_000;
+
+/// Mutated texts, read by the YAML room and by PyYAML's `CSafeLoader`.
+fn yaml(case: &Case) -> Result<(bool, String)> {
+    let name = "pyyaml::mutations_of_the_corpus";
+    let mut command = suite::cargo();
+    command
+        .args([
+            "test",
+            "--release",
+            "--package",
+            "basalt-yaml",
+            "--test",
+            "it",
+            "--",
+        ])
+        .args([name, "--nocapture"])
+        .env("BASALT_CAMPAIGN_SEED", case.seed.to_string())
+        .env("BASALT_CAMPAIGN_CASES", TEXTS.to_string());
+    let counts = suite::counted(&mut command)?;
+    let passed = counts.passed > 0 && counts.failed == 0;
+    let detail = match passed {
+        true => format!("{TEXTS} texts"),
+        false => format!(
+            "again: BASALT_CAMPAIGN_SEED={} BASALT_CAMPAIGN_CASES={TEXTS} cargo test --release \
+             -p basalt-yaml --test it {name} -- --nocapture",
+            case.seed
+        ),
+    };
+    Ok((passed, detail))
+}
+
+/// The targets in `fuzz/`.
+const FUZZ_TARGETS: [&str; 3] = ["yaml", "job", "lab"];
+/// For the build; the search itself is bounded by its own option.
+const FUZZ_LIMIT: Duration = Duration::from_secs(1800);
+
+/// One stretch of libFuzzer's search for each target; what it finds stays in `fuzz/artifacts`.
+fn fuzz(case: &Case) -> Result<(bool, String)> {
+    process::run(
+        suite::cargo().args(["fuzz", "--version"]),
+        Duration::from_secs(60),
+    )
+    .context(
+        "cargo-fuzz is needed: cargo install cargo-fuzz, and rustup toolchain install nightly",
+    )?;
+    let seed = u32::try_from(case.seed & 0x7fff_ffff)?.to_string();
+    for target in FUZZ_TARGETS {
+        let mut command = suite::cargo();
+        command
+            // The workspace's compiler is a stable one.
+            .env("RUSTUP_TOOLCHAIN", "nightly")
+            .args(["fuzz", "run", target, "--", "-max_total_time=120"])
+            .args(["-timeout=10", "-rss_limit_mb=1024", "-max_len=20000"])
+            .arg(format!("-seed={seed}"));
+        let status = process::stream(&mut command, FUZZ_LIMIT, &mut |_| {})?;
+        if !status.success() {
+            return Ok((false, format!("{target}: see fuzz/artifacts/{target}")));
+        }
+    }
+    Ok((true, FUZZ_TARGETS.join(", ")))
 }
 
 #[cfg(test)]
