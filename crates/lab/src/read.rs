@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use basalt_model::{BoardName, DispatcherName, RelayName};
-use basalt_yaml::{Diagnostics, Node, Span, parse_file};
+use basalt_yaml::{Diagnostics, Node, Span, parse_own_file};
 
 use crate::board::{self, BoardFile, Line};
 use crate::check::{self, Hosts};
@@ -115,7 +115,7 @@ fn read_each<'f, T>(
     let mut found = Vec::new();
     let mut whole = true;
     for file in files {
-        let value = parse_file(&file.path, &file.text, diagnostics)
+        let value = parse_own_file(&file.path, &file.text, diagnostics)
             .and_then(|node| read(&node, diagnostics));
         whole &= value.is_some();
         found.extend(value);
@@ -130,7 +130,7 @@ fn read_head(files: &[LabFile], diagnostics: &mut Diagnostics) -> LabHead {
         diagnostics.error(span, "a lab needs this file, with its name and dispatcher");
         return LabHead::default();
     };
-    parse_file(&file.path, &file.text, diagnostics)
+    parse_own_file(&file.path, &file.text, diagnostics)
         .map(|node| lab_file::read(&node, diagnostics))
         .unwrap_or_default()
 }
