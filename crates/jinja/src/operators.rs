@@ -35,6 +35,12 @@ pub(crate) fn register(environment: &mut Environment<'_>) {
         other => Err(unsupported("unary +", other, other)),
     });
     environment.add_function("__compare", chain);
+    environment.add_function("__iterable", |value: Value| match view(&value) {
+        Python::None | Python::Bool(_) | Python::Int(_) | Python::Float(_) => {
+            value::iterate(&value).map(Value::from)
+        }
+        _ => Ok(value),
+    });
     environment.add_function("__undefined", || Value::UNDEFINED);
     environment.add_function("__slice", slice);
 }

@@ -39,7 +39,7 @@ pub(crate) fn written() -> SyntaxConfig {
 /// # Errors
 /// Jinja2 refuses it when it compiles it.
 pub(crate) fn rewrite(name: &str, text: &str) -> Result<String, Error> {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text = untrimmed(text.replace("\r\n", "\n").replace('\r', "\n"));
     let tree = parse(&text, name, original())?;
     let ast::Stmt::Template(template) = &tree else {
         return Err(Error::new(
@@ -47,7 +47,10 @@ pub(crate) fn rewrite(name: &str, text: &str) -> Result<String, Error> {
             "the template has no tree",
         ));
     };
-    let mut writer = Writer::default();
+    let mut writer = Writer {
+        original: &text,
+        ..Writer::default()
+    };
     writer.top(&template.children)?;
     Ok(writer.text)
 }
@@ -55,6 +58,7 @@ pub(crate) fn rewrite(name: &str, text: &str) -> Result<String, Error> {
 /// The text as far as it is written.
 #[derive(Debug, Default)]
 struct Writer<'t> {
+    original: &'t str,
     text: String,
     /// The line on which the text ends, from 1.
     line: usize,
@@ -83,6 +87,34 @@ impl Writer<'_> {
         }
         self.push(" ");
     }
+}
+
+/// Jinja2 keeps the line's end behind `{% raw %}`, which minijinja drops as behind any block: one more
+/// is put there.
+fn untrimmed(text: String) -> String {
+    if !text.contains("raw") {
+        return text;
+    }
+    let mut made = String::new();
+    let mut rest = text.as_str();
+    while let Some(place) = rest.find("{%") {
+        let inner = rest[place + 2..]
+            .trim_start_matches(['-', '+'])
+            .trim_start();
+        let (before, _) = rest.split_at(place + 2);
+        made.push_str(before);
+        rest = &rest[place + 2..];
+        let Some(after) = inner.strip_prefix("raw").map(str::trim_start) else {
+            continue;
+        };
+        if let Some(body) = after.strip_prefix("%}\n") {
+            made.push_str(&rest[..rest.len() - body.len()]);
+            made.push('\n');
+            rest = body;
+        }
+    }
+    made.push_str(rest);
+    made
 }
 
 /// What Jinja2 refuses and minijinja takes.

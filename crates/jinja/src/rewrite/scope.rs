@@ -5,6 +5,8 @@ use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 /// What matters of a body for the names in it.
 #[derive(Debug, Default)]
 pub(super) struct Scope<'t> {
+    /// The original's text.
+    original: &'t str,
     /// What is set in it, not counting the blocks inside it.
     pub(super) sets: Vec<&'t str>,
     /// Whether another block is rendered from inside it: one that stands in it, the one that it
@@ -16,10 +18,21 @@ pub(super) struct Scope<'t> {
 
 impl<'t> Scope<'t> {
     /// Of a body.
-    pub(super) fn of(body: &'t [Stmt<'t>]) -> Self {
-        let mut scope = Self::default();
+    pub(super) fn of(body: &'t [Stmt<'t>], original: &'t str) -> Self {
+        let mut scope = Self {
+            original,
+            ..Self::default()
+        };
         scope.body(body);
         scope
+    }
+
+    /// Whether the block whose tag begins there asks to see what is around it (`scoped`, which the
+    /// syntax tree does not hold).
+    fn is_scoped(&self, start: usize) -> bool {
+        let tag = self.original.get(start..).unwrap_or_default();
+        let tag = tag.split("%}").next().unwrap_or_default();
+        tag.split_whitespace().skip(2).any(|word| word == "scoped")
     }
 
     fn set(&mut self, target: &'t Expr<'t>) {
@@ -39,7 +52,9 @@ impl<'t> Scope<'t> {
 
     fn statement(&mut self, statement: &'t Stmt<'t>) {
         match statement {
-            Stmt::Block(_) => self.renders_blocks = true,
+            Stmt::Block(block) => {
+                self.renders_blocks |= !self.is_scoped(block.span().start_offset as usize);
+            }
             Stmt::ForLoop(each) => {
                 self.set(&each.target);
                 self.expression(&each.iter);

@@ -96,6 +96,8 @@ impl<'t> Writer<'t> {
                 self.push(" %}");
             }
             Stmt::Include(part) => {
+                // What the other template sets stays there.
+                self.push("{% with %}");
                 self.open("{% include", part.span().start_line.into());
                 self.expression(&part.name)?;
                 self.push(if part.ignore_missing {
@@ -103,6 +105,7 @@ impl<'t> Writer<'t> {
                 } else {
                     " %}"
                 });
+                self.close("endwith");
             }
             Stmt::Import(part) => {
                 self.open("{% import", part.span().start_line.into());
@@ -185,7 +188,9 @@ impl<'t> Writer<'t> {
         self.open("{% for", each.span().start_line.into());
         self.target(&each.target)?;
         self.push(" in ");
+        self.push("__iterable(");
         self.outside(kept, |writer| writer.expression(&each.iter))?;
+        self.push(")");
         let strict = std::mem::replace(&mut self.lenient, false);
         if let Some(filter) = &each.filter_expr {
             self.push(" if ");
@@ -275,7 +280,7 @@ impl<'t> Writer<'t> {
     /// from inside it would see them. Returns how many names were renamed before.
     fn hide(&mut self, body: &'t [Stmt<'t>], more: impl FnOnce() -> Vec<&'t str>) -> usize {
         let kept = self.renamed.len();
-        let scope = Scope::of(body);
+        let scope = Scope::of(body, self.original);
         if !scope.renders_blocks || scope.includes || self.in_macro {
             return kept;
         }
