@@ -183,6 +183,9 @@ pub struct CheckArguments {
     /// Job files
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// Refuse what LAVA's strict schema refuses: keys that nobody knows are errors then
+    #[arg(long)]
+    pub strict: bool,
     /// Write the mistakes to standard output as a JSON list of severity, message, hint, file, line
     /// and column
     #[arg(long)]

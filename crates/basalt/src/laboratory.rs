@@ -66,13 +66,25 @@ impl Reading {
     /// # Errors
     /// The file cannot be read.
     pub fn job(&mut self, path: &Path) -> anyhow::Result<Option<Job>> {
+        self.job_with(path, &basalt_job::Options::default())
+    }
+
+    /// The same in another reading.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn job_with(
+        &mut self,
+        path: &Path,
+        options: &basalt_job::Options,
+    ) -> anyhow::Result<Option<Job>> {
         let text = read_text(path)?;
         let name = path.display().to_string();
         self.sources.push(Source {
             name: name.clone(),
             text: text.clone(),
         });
-        let definition = basalt_job::read(&name, &text, &mut self.diagnostics);
+        let definition = basalt_job::read_with(&name, &text, options, &mut self.diagnostics);
         Ok(definition.map(|definition| Job {
             sha256: Sha256(sha2::Sha256::digest(text.as_bytes()).into()),
             text,
@@ -274,10 +286,18 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
     file.take(LARGEST_FILE)
         .read_to_end(&mut bytes)
         .map_err(|error| refused(format!("cannot read {}: {error}", name())))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        refused(format!("{} is not UTF-8: byte {place} is wrong", name()))
-    })
+    let mut diagnostics = Diagnostics::new();
+    match basalt_yaml::decode(&bytes, &mut diagnostics) {
+        Some(text) => Ok(text.into_owned()),
+        None => {
+            let why = diagnostics.iter().next().map(|one| match one.span.line {
+                0 => one.message.clone(),
+                line => format!("line {line}, column {}: {}", one.span.column, one.message),
+            });
+            let why = why.unwrap_or_default();
+            Err(refused(format!("cannot read {}: {why}", name())))
+        }
+    }
 }
 
 /// A path that holds wherever the program is started.

@@ -168,7 +168,7 @@ fn shell_text(value: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option
             return None;
         }
         Value::Null => "None".to_owned(),
-        Value::Seq(_) | Value::Map(_) => {
+        Value::Seq(_) | Value::Map(_) | Value::Foreign(_) => {
             let message = format!(
                 "`{name}` must be a single value, found {}",
                 value.describe()
@@ -202,4 +202,36 @@ pub(crate) fn suite_name(field: Field<'_>) -> Option<String> {
         .error(node.span, format!("`{name}` cannot name a test"))
         .with_hint("letters, digits, `-`, `_` and `.` are allowed");
     None
+}
+
+/// A number as Python counts: true is 1.
+pub(crate) fn number(node: &Node) -> Option<f64> {
+    match node.value() {
+        Value::Bool(value) => Some(f64::from(u8::from(*value))),
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "numbers of a job are small, and compared with small ones"
+        )]
+        Value::Int(value) => Some(*value as f64),
+        Value::Float(value) => Some(*value),
+        _ => None,
+    }
+}
+
+/// A whole number, however it is written: `2` and `2.0`.
+pub(crate) fn whole(node: &Node) -> Option<i64> {
+    match node.value() {
+        Value::Int(value) => Some(*value),
+        Value::Bool(value) => Some(i64::from(*value)),
+        _ => None,
+    }
+}
+
+/// The texts of a list.
+pub(crate) fn strings(node: &Node) -> Vec<String> {
+    node.as_seq()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
 }

@@ -1,0 +1,838 @@
+//! Walks a node along a [`Kind`] and reports what does not fit.
+
+use basalt_yaml::{Diagnostics, Node, Severity, Span, Value, closest};
+
+use super::kind::{Key, Kind, Listed, Map, Rest};
+use super::{Rules, job};
+use crate::Reading;
+use crate::values::number;
+
+/// Takes reports: a list of diagnostics, or a count of how bad it is.
+pub(super) trait Sink {
+    fn report(&mut self, weight: u32, severity: Severity, span: Span, text: impl FnOnce() -> Text);
+}
+
+/// What a report says.
+pub(super) struct Text {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Text {
+    fn new(message: String) -> Self {
+        Self {
+            message,
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Sink for &mut Diagnostics {
+    fn report(&mut self, _: u32, severity: Severity, span: Span, text: impl FnOnce() -> Text) {
+        let Text { message, hint } = text();
+        let diagnostic = match severity {
+            Severity::Error => self.error(span, message),
+            Severity::Warning => self.warning(span, message),
+        };
+        if let Some(hint) = hint {
+            diagnostic.with_hint(hint);
+        }
+    }
+}
+
+/// How far a node is from a kind; smaller is nearer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Distance {
+    errors: u32,
+    warnings: u32,
+}
+
+impl Sink for &mut Distance {
+    fn report(&mut self, weight: u32, severity: Severity, _: Span, _: impl FnOnce() -> Text) {
+        let sum = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *sum = sum.saturating_add(weight);
+    }
+}
+
+/// Another kind of value altogether.
+const SHAPE: u32 = 4;
+/// A key too many is farther from what was meant than one too few.
+const UNKNOWN: u32 = 3;
+const MISSING: u32 = 2;
+const VALUE: u32 = 2;
+
+/// How messages name a value.
+#[derive(Clone, Copy)]
+pub(super) enum Label<'a> {
+    What(&'a str),
+    Key(&'a str),
+    Item(usize, &'a Label<'a>),
+}
+
+impl Label<'_> {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::What(what) => (*what).to_owned(),
+            Self::Key(key) => format!("`{key}`"),
+            Self::Item(index, list) => format!("item {} of {}", index + 1, list.text()),
+        }
+    }
+}
+
+/// The units of a time limit, in seconds.
+pub(crate) const UNITS: [(&str, u32); 4] = [
+    ("days", 86_400),
+    ("hours", 3_600),
+    ("minutes", 60),
+    ("seconds", 1),
+];
+
+fn seconds_of(unit: &str) -> u32 {
+    let known = UNITS.iter().find(|(name, _)| *name == unit);
+    known.map_or(1, |(_, seconds)| *seconds)
+}
+
+/// LAVA counts to 999 999 999 days.
+const MOST_SECONDS: f64 = 86_400.0 * 999_999_999.0;
+
+pub(super) struct Walk<'r, S> {
+    rules: Rules<'r>,
+    sink: S,
+    /// LAVA takes what is being explained: what would be errors are warnings.
+    taken: bool,
+}
+
+impl<'r, S: Sink> Walk<'r, S> {
+    pub(super) fn new(rules: Rules<'r>, sink: S) -> Self {
+        Self {
+            rules,
+            sink,
+            taken: false,
+        }
+    }
+
+    pub(super) fn kind(&mut self, node: &Node, kind: &Kind, what: &str) {
+        self.value(node, kind, &Label::What(what));
+    }
+
+    fn report(&mut self, weight: u32, severity: Severity, span: Span, text: impl FnOnce() -> Text) {
+        let severity = if self.taken {
+            Severity::Warning
+        } else {
+            severity
+        };
+        self.sink.report(weight, severity, span, text);
+    }
+
+    pub(super) fn error(&mut self, span: Span, text: impl FnOnce() -> Text) {
+        self.report(VALUE, Severity::Error, span, text);
+    }
+
+    pub(super) fn problem(&mut self, span: Span, message: &str, hint: &str) {
+        self.error(span, || Text::new(message.to_owned()).hint(hint));
+    }
+
+    pub(super) fn warning(&mut self, span: Span, message: impl FnOnce() -> String) {
+        self.report(1, Severity::Warning, span, || Text::new(message()));
+    }
+
+    fn strict(&self) -> bool {
+        self.rules.reading == Reading::Strict
+    }
+
+    fn value(&mut self, node: &Node, kind: &Kind, label: &Label<'_>) {
+        if node.is_broken() {
+            return;
+        }
+        match kind {
+            Kind::Map(map) => self.map(node, map, label),
+            Kind::List(item) => match node.as_seq() {
+                Some(items) => {
+                    for (index, node) in items.iter().enumerate() {
+                        self.value(node, item, &Label::Item(index, label));
+                    }
+                }
+                None => self.refuse(node, kind, label, SHAPE),
+            },
+            Kind::OneOf(kinds) => self.one_of(node, kind, kinds, label),
+            Kind::Select { what, key, cases } => self.select(node, what, key, cases),
+            Kind::Block { what, cases } => self.block(node, what, cases),
+            Kind::Actions(cases) => self.actions(node, cases, label),
+            Kind::Timeout => self.timeout(node, label),
+            _ => {
+                if let Some(weight) = misfit(node, kind) {
+                    self.refuse(node, kind, label, weight);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, node: &Node, kind: &Kind, label: &Label<'_>, weight: u32) {
+        self.report(weight, Severity::Error, node.span, || Text {
+            message: format!(
+                "{} must be {}, found {}",
+                label.text(),
+                expected(kind),
+                node.describe()
+            ),
+            hint: advice(node, kind, label),
+        });
+    }
+
+    fn one_of(&mut self, node: &Node, kind: &Kind, kinds: &[Kind], label: &Label<'_>) {
+        let mut best: Option<(u32, u32, &Kind)> = None;
+        let mut taken = false;
+        if !kinds.iter().any(|kind| alike(node, kind)) {
+            return self.refuse(node, kind, label, SHAPE);
+        }
+        for kind in kinds.iter().filter(|kind| alike(node, kind)) {
+            let mut distance = Distance::default();
+            Walk::new(self.rules, &mut distance).value(node, kind, label);
+            if distance == Distance::default() {
+                return;
+            }
+            taken |= distance.errors == 0;
+            // A key that one alternative ignores may be a slip in the value of another's key.
+            let far = distance.errors.saturating_add(distance.warnings);
+            if best.is_none_or(|(nearest, errors, _)| (far, distance.errors) < (nearest, errors)) {
+                best = Some((far, distance.errors, kind));
+            }
+        }
+        match best {
+            Some((_, _, nearest)) => {
+                let outer = self.taken;
+                self.taken |= taken;
+                self.value(node, nearest, label);
+                self.taken = outer;
+            }
+            None => {}
+        }
+    }
+
+    fn map(&mut self, node: &Node, map: &Map, label: &Label<'_>) {
+        let label = &match map.what {
+            "" => *label,
+            what => Label::What(what),
+        };
+        let Some(entries) = node.as_map() else {
+            return self.report(SHAPE, Severity::Error, node.span, || {
+                let text = Text::new(format!(
+                    "{} must be a mapping, found {}",
+                    label.text(),
+                    node.describe()
+                ));
+                match (label, map.example) {
+                    (_, "") => text,
+                    (Label::Key(key), example) => text.hint(format!("write `{key}: {example}`")),
+                    (_, example) => text.hint(format!("such as `{example}`")),
+                }
+            });
+        };
+        let mut unknown: Vec<&Node> = Vec::new();
+        let mut others = false;
+        for (name, value) in entries {
+            if name.is_broken() {
+                continue;
+            }
+            let text = name.as_str();
+            if let Some(key) = text.and_then(|text| key(map, text)) {
+                if key.listed == Listed::Code && self.strict() {
+                    self.unlisted(name, key.name, label);
+                } else {
+                    self.value(value, &key.kind, &Label::Key(key.name));
+                }
+                continue;
+            }
+            let (taken, kind) = match &map.rest {
+                Rest::None => (false, None),
+                Rest::Each(kind) | Rest::Some(kind) => (text.is_some(), Some(kind)),
+                Rest::Matching(accepts, kind) => (text.is_some_and(accepts), Some(kind)),
+                Rest::Any(kind) => (true, Some(kind)),
+                Rest::Context(kind) => {
+                    self.context(name);
+                    (true, Some(kind))
+                }
+            };
+            match (taken, kind) {
+                (true, Some(kind)) => {
+                    others = true;
+                    let key = name.source_text().unwrap_or_default();
+                    self.value(value, kind, &Label::Key(key));
+                }
+                _ => unknown.push(name),
+            }
+        }
+        self.keys(node, entries, map, unknown, label);
+        let empty =
+            matches!(map.rest, Rest::Some(_)) && !others || map.filled && entries.is_empty();
+        if empty {
+            self.report(MISSING, Severity::Error, node.span, || {
+                Text::new(format!("{} is empty", label.text()))
+                    .hint("it needs one entry at least, a name with its file")
+            });
+        }
+        if let Some((first, second)) = map.exclusive
+            && has(entries, first)
+            && let Some((name, _)) = entries.iter().find(|(key, _)| key.as_str() == Some(second))
+        {
+            self.error(name.span, || {
+                Text::new(format!("`{first}` and `{second}` exclude each other"))
+                    .hint("remove one of the two")
+            });
+        }
+    }
+
+    /// Keys that are missing, and keys that nobody knows: where one looks like the other it is one
+    /// mistake.
+    fn keys(
+        &mut self,
+        node: &Node,
+        entries: &[(Node, Node)],
+        map: &Map,
+        mut unknown: Vec<&Node>,
+        label: &Label<'_>,
+    ) {
+        let known = || map.keys.iter().copied().flatten();
+        for (place, key) in known().enumerate() {
+            if !key.required || has(entries, key.name) {
+                continue;
+            }
+            // Of keys with the same name in two groups the first counts.
+            if known().take(place).any(|other| other.name == key.name) {
+                continue;
+            }
+            let slip = unknown.iter().position(|name| {
+                let absent = known()
+                    .filter(|key| !has(entries, key.name))
+                    .map(|key| key.name);
+                closest(name.source_text().unwrap_or_default(), absent) == Some(key.name)
+            });
+            let slip = slip.map(|place| unknown.remove(place));
+            let span = slip.map_or(node.span, |name| name.span);
+            self.report(MISSING, Severity::Error, span, || {
+                let needs = format!("{} needs `{}`", label.text(), key.name);
+                match slip {
+                    Some(name) => Text::new(format!("unknown key `{}`, and {needs}", short(name)))
+                        .hint(format!("did you mean `{}`?", key.name)),
+                    None => Text {
+                        message: needs,
+                        hint: filled_in(key),
+                    },
+                }
+            });
+        }
+        for name in unknown {
+            self.unknown(
+                name,
+                label,
+                known()
+                    .filter(|key| !has(entries, key.name))
+                    .map(|key| key.name),
+            );
+        }
+    }
+
+    fn unknown<'k>(
+        &mut self,
+        name: &Node,
+        label: &Label<'_>,
+        absent: impl Iterator<Item = &'k str>,
+    ) {
+        let strict = self.strict();
+        let severity = if strict {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
+        self.report(UNKNOWN, severity, name.span, || {
+            let written = short(name);
+            let effect = if strict { "" } else { " has no effect" };
+            let text = Text::new(format!(
+                "unknown key `{written}` in {}{effect}",
+                label.text()
+            ));
+            let mut absent: Vec<&str> = absent.collect();
+            match closest(&written, absent.iter().copied()) {
+                Some(meant) => text.hint(format!("did you mean `{meant}`?")),
+                None if strict && !absent.is_empty() => {
+                    absent.sort_unstable();
+                    absent.dedup();
+                    text.hint(format!("keys that it may have too: {}", absent.join(", ")))
+                }
+                None => text,
+            }
+        });
+    }
+
+    fn unlisted(&mut self, name: &Node, key: &str, label: &Label<'_>) {
+        self.report(UNKNOWN, Severity::Error, name.span, || {
+            Text::new(format!(
+                "`{key}` in {} is not in LAVA's strict schema, although LAVA's code knows it",
+                label.text()
+            ))
+            .hint("leave out `--strict` to allow it")
+        });
+    }
+
+    fn context(&mut self, name: &Node) {
+        let written = name.as_str().unwrap_or_default();
+        let extra = || self.rules.extra_context.iter().map(String::as_str);
+        if job::CONTEXT.contains(&written) || extra().any(|extra| extra == written) {
+            return;
+        }
+        let meant = closest(&short(name), job::CONTEXT.iter().copied().chain(extra()));
+        let hint = match meant {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "what a board's type and file say cannot be changed from a job".to_owned(),
+        };
+        self.error(name.span, || {
+            Text::new(format!(
+                "`{}` is none of the variables that LAVA allows in `context`",
+                short(name)
+            ))
+            .hint(hint)
+        });
+    }
+
+    fn select(&mut self, node: &Node, what: &str, key: &str, cases: &[(&'static str, Kind)]) {
+        let label = Label::What(what);
+        let Some(entries) = node.as_map() else {
+            return self.refuse(node, &Kind::Mapping, &label, SHAPE);
+        };
+        let names = || cases.iter().map(|(name, _)| *name);
+        let Some((_, word)) = entries.iter().find(|(name, _)| name.as_str() == Some(key)) else {
+            let slip = entries
+                .iter()
+                .find(|(name, _)| closest(name.source_text().unwrap_or_default(), [key]).is_some());
+            let span = slip.map_or(node.span, |(name, _)| name.span);
+            return self.report(MISSING, Severity::Error, span, || match slip {
+                Some((name, _)) => Text::new(format!(
+                    "unknown key `{}`, and {what} needs `{key}`",
+                    short(name)
+                ))
+                .hint(format!("did you mean `{key}`?")),
+                None => Text::new(format!("{what} needs `{key}`"))
+                    .hint(format!("one of {}", listing(names()))),
+            });
+        };
+        if word.is_broken() {
+            return;
+        }
+        let found = word
+            .as_str()
+            .and_then(|word| cases.iter().find(|(name, _)| *name == word));
+        match found {
+            Some((_, kind)) => self.value(node, kind, &label),
+            None => {
+                let written = word.source_text().unwrap_or_default();
+                self.report(VALUE, Severity::Error, word.span, || {
+                    let text = Text::new(match word.as_str() {
+                        Some(_) => format!("there is no `{key}: {}`", short(word)),
+                        None => format!("`{key}` must be a word, found {}", word.describe()),
+                    });
+                    match (removed(key, written), closest(written, names())) {
+                        (Some(instead), _) => text.hint(instead),
+                        (None, Some(meant)) => text.hint(format!("did you mean `{meant}`?")),
+                        (None, None) => text.hint(format!("one of {}", listing(names()))),
+                    }
+                });
+            }
+        }
+    }
+
+    fn block(&mut self, node: &Node, what: &str, cases: &[(&'static str, Kind)]) {
+        let label = Label::What(what);
+        let Some(entries) = node.as_map() else {
+            return self.refuse(node, &Kind::Mapping, &label, SHAPE);
+        };
+        if let Some((_, kind)) = cases.iter().find(|(name, _)| has(entries, name)) {
+            return self.value(node, kind, &label);
+        }
+        let names = || cases.iter().map(|(name, _)| *name);
+        let slip = entries.iter().find_map(|(name, _)| {
+            let meant = closest(name.source_text().unwrap_or_default(), names())?;
+            Some((name, meant))
+        });
+        let span = slip.map_or(node.span, |(name, _)| name.span);
+        self.report(MISSING, Severity::Error, span, || {
+            let needs = format!("{what} needs one of {}", listing(names()));
+            match slip {
+                Some((name, meant)) => {
+                    Text::new(format!("unknown key `{}`, and {needs}", short(name)))
+                        .hint(format!("did you mean `{meant}`?"))
+                }
+                None => Text::new(needs),
+            }
+        });
+    }
+
+    fn actions(&mut self, node: &Node, cases: &[(&'static str, Kind)], label: &Label<'_>) {
+        let Some(items) = node.as_seq() else {
+            return self.refuse(node, &Kind::List(&Kind::Mapping), label, SHAPE);
+        };
+        let names = || cases.iter().map(|(name, _)| *name);
+        for (index, item) in items.iter().enumerate() {
+            if item.is_broken() {
+                continue;
+            }
+            let Some(entries) = item.as_map().filter(|entries| !entries.is_empty()) else {
+                self.report(SHAPE, Severity::Error, item.span, || {
+                    Text::new(format!(
+                        "item {} of {} must be a mapping of an action to its block, found {}",
+                        index + 1,
+                        label.text(),
+                        if item.as_map().is_some() {
+                            "an empty one".to_owned()
+                        } else {
+                            item.describe()
+                        }
+                    ))
+                    .hint("such as `- deploy:` with its keys below, indented further")
+                });
+                continue;
+            };
+            if let [(name, block), ..] = entries
+                && block.is_null()
+                && names().any(|known| name.as_str() == Some(known))
+                && !block.is_broken()
+            {
+                self.report(SHAPE, Severity::Error, name.span, || {
+                    Text::new(format!("this {} action is empty", short(name)))
+                        .hint("indent the keys that belong to it further than its name")
+                });
+                continue;
+            }
+            for (place, (name, block)) in entries.iter().enumerate() {
+                if name.is_broken() {
+                    continue;
+                }
+                let known = cases.iter().find(|(case, _)| name.as_str() == Some(*case));
+                match known {
+                    // LAVA looks into the first alone, and runs them all.
+                    Some((_, kind)) => self.value(block, kind, &Label::Key(&short(name))),
+                    None if place > 0 => self.unknown(name, &Label::What("the action"), names()),
+                    None => self.error(name.span, || {
+                        let written = short(name);
+                        let text = Text::new(format!("there is no action `{written}`"));
+                        match closest(&written, names()) {
+                            Some(meant) => text.hint(format!("did you mean `{meant}`?")),
+                            None => text.hint(format!("one of {}", listing(names()))),
+                        }
+                    }),
+                }
+            }
+            if let Some((second, _)) = entries.get(1) {
+                self.warning(second.span, || {
+                    "this item has several actions, which run one after the other; begin each \
+                     with `- `"
+                        .to_owned()
+                });
+            }
+        }
+    }
+
+    fn timeout(&mut self, node: &Node, label: &Label<'_>) {
+        let Some(entries) = node.as_map() else {
+            return self.report(SHAPE, Severity::Error, node.span, || {
+                let key = match label {
+                    Label::Key(key) => key,
+                    _ => "timeout",
+                };
+                Text::new(format!(
+                    "the timeout {} must be a mapping, found {}",
+                    label.text(),
+                    node.describe()
+                ))
+                .hint(format!(
+                    "write `{key}: {{minutes: 5}}`; units: days, hours, minutes, seconds"
+                ))
+            });
+        };
+        let units = || UNITS.iter().map(|(unit, _)| *unit);
+        let mut found: Vec<(&Node, f64)> = Vec::new();
+        let mut unknown: Vec<&Node> = Vec::new();
+        let mut bad = false;
+        for (name, value) in entries {
+            match name.as_str() {
+                Some("skip") => self.value(value, &Kind::Boolean, &Label::Key("skip")),
+                Some(unit) if units().any(|known| known == unit) => match number(value) {
+                    Some(amount) if amount * f64::from(seconds_of(unit)) > MOST_SECONDS => {
+                        bad = true;
+                        self.problem(
+                            value.span,
+                            "this timeout is longer than anybody can count",
+                            "`timeouts: job:` needs a limit that somebody will live to see",
+                        );
+                    }
+                    Some(amount) => found.push((value, amount)),
+                    None => {
+                        bad = true;
+                        self.refuse(value, &super::kind::COUNT, &Label::Key(unit), VALUE);
+                    }
+                },
+                _ => unknown.push(name),
+            }
+        }
+        let enough = found.iter().any(|(_, amount)| *amount >= 1.0);
+        if let Some((value, _)) = found.iter().find(|_| !enough && !bad) {
+            self.error(value.span, || {
+                Text::new(format!(
+                    "the timeout {} must be at least 1, found {}",
+                    label.text(),
+                    value.describe()
+                ))
+                .hint(
+                    "for less than a minute or an hour take a smaller unit; a second is the least",
+                )
+            });
+        } else if found.is_empty() && !bad {
+            let slip = unknown.iter().position(|name| {
+                closest(name.source_text().unwrap_or_default(), units()).is_some()
+            });
+            let slip = slip.map(|place| unknown.remove(place));
+            let span = slip.map_or(node.span, |name| name.span);
+            self.report(MISSING, Severity::Error, span, || {
+                let needs = format!(
+                    "the timeout {} needs one of days, hours, minutes, seconds",
+                    label.text()
+                );
+                let meant =
+                    slip.and_then(|name| closest(name.source_text().unwrap_or_default(), units()));
+                match (slip, meant) {
+                    (Some(name), Some(meant)) => {
+                        Text::new(format!("{needs}, found `{}`", short(name)))
+                            .hint(format!("did you mean `{meant}`?"))
+                    }
+                    _ => Text::new(needs).hint("such as `{minutes: 5}`"),
+                }
+            });
+        }
+        if let [_, (second, _), ..] = found.as_slice() {
+            let strict = self.strict();
+            let severity = if strict {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            self.report(UNKNOWN, severity, second.span, || {
+                let message = format!("the timeout {} has more than one unit", label.text());
+                if strict {
+                    Text::new(message).hint("use one unit, such as `minutes: 90`")
+                } else {
+                    Text::new(format!(
+                        "{message}; they are added up, where LAVA takes that"
+                    ))
+                    .hint("use one unit, such as `minutes: 90`")
+                }
+            });
+        }
+        for name in unknown {
+            self.unknown(name, &Label::What("the timeout"), ["skip"].into_iter());
+        }
+    }
+}
+
+fn has(entries: &[(Node, Node)], key: &str) -> bool {
+    entries.iter().any(|(name, _)| name.as_str() == Some(key))
+}
+
+fn key<'m>(map: &'m Map, name: &str) -> Option<&'m Key> {
+    map.keys
+        .iter()
+        .copied()
+        .flatten()
+        .find(|key| key.name == name)
+}
+
+/// Whether a node is at least the same sort of thing: a mapping, a list, a text, a number.
+fn alike(node: &Node, kind: &Kind) -> bool {
+    match kind {
+        Kind::Map(_) | Kind::Select { .. } | Kind::Block { .. } | Kind::Timeout => {
+            node.as_map().is_some()
+        }
+        Kind::List(_) | Kind::Actions(_) => node.as_seq().is_some(),
+        Kind::OneOf(kinds) => kinds.iter().any(|kind| alike(node, kind)),
+        _ => misfit(node, kind) != Some(SHAPE),
+    }
+}
+
+/// How far a single value is from a kind; None if it fits.
+fn misfit(node: &Node, kind: &Kind) -> Option<u32> {
+    let text = |accepts: &dyn Fn(&str) -> bool| match node.as_str() {
+        Some(text) if accepts(text) => None,
+        Some(_) => Some(VALUE),
+        None => Some(SHAPE),
+    };
+    let shape = |fits: bool| (!fits).then_some(SHAPE);
+    match kind {
+        Kind::Text => text(&|_| true),
+        Kind::Filled { most } => {
+            text(&|text| !text.is_empty() && (text.len() <= *most || text.chars().count() <= *most))
+        }
+        Kind::Pattern(pattern) => text(&|text| (pattern.accepts)(text)),
+        Kind::Words(words) => text(&|text| words.contains(&text)),
+        Kind::Null => shape(node.is_null()),
+        Kind::Boolean => shape(matches!(node.value(), Value::Bool(_))),
+        Kind::Whole => shape(matches!(node.value(), Value::Bool(_) | Value::Int(_))),
+        Kind::Number { least, most } => match number(node) {
+            #[expect(clippy::cast_precision_loss, reason = "the tables hold small numbers")]
+            Some(value)
+                if value >= *least as f64 && most.is_none_or(|most| value <= most as f64) =>
+            {
+                None
+            }
+            Some(_) => Some(VALUE),
+            None => Some(SHAPE),
+        },
+        Kind::Mapping => shape(node.as_map().is_some()),
+        Kind::Sized => match node.value() {
+            Value::String(text) => shape(!text.is_empty()),
+            Value::Seq(items) => shape(!items.is_empty()),
+            Value::Map(entries) => shape(!entries.is_empty()),
+            _ => Some(SHAPE),
+        },
+        _ => None,
+    }
+}
+
+/// What should have been there, with its article.
+fn expected(kind: &Kind) -> String {
+    match kind {
+        Kind::Anything | Kind::Sized => "something".to_owned(),
+        Kind::Text => "a text".to_owned(),
+        Kind::Filled { most: usize::MAX } => "a text with something in it".to_owned(),
+        Kind::Filled { most } => format!("a text of 1 to {most} characters"),
+        Kind::Pattern(pattern) => pattern.expected.to_owned(),
+        Kind::Words([word]) => format!("`{word}`"),
+        Kind::Words(words) => format!("one of {}", listing(words.iter().copied())),
+        Kind::Null => "nothing".to_owned(),
+        Kind::Boolean => "true or false".to_owned(),
+        Kind::Whole => "a whole number".to_owned(),
+        Kind::Number { least, most: None } => format!("a number of at least {least}"),
+        Kind::Number {
+            least,
+            most: Some(most),
+        } => format!("a number from {least} to {most}"),
+        Kind::Mapping | Kind::Map(_) | Kind::Select { .. } | Kind::Block { .. } => {
+            "a mapping".to_owned()
+        }
+        Kind::Timeout => "a time limit such as `{minutes: 5}`".to_owned(),
+        Kind::List(Kind::Text | Kind::Filled { .. }) => "a list of texts".to_owned(),
+        Kind::List(_) | Kind::Actions(_) => "a list".to_owned(),
+        Kind::OneOf(kinds) => {
+            let mut words: Vec<String> = kinds.iter().map(expected).collect();
+            words.dedup();
+            words.join(" or ")
+        }
+    }
+}
+
+/// What to do about a value that does not fit.
+fn advice(node: &Node, kind: &Kind, label: &Label<'_>) -> Option<String> {
+    let written = node.source_text().unwrap_or_default();
+    let wants_text = |kind: &Kind| {
+        matches!(
+            kind,
+            Kind::Text | Kind::Filled { .. } | Kind::Pattern(_) | Kind::Words(_)
+        )
+    };
+    let kinds = match kind {
+        Kind::OneOf(kinds) => kinds,
+        kind => std::slice::from_ref(kind),
+    };
+    if matches!(
+        node.value(),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_)
+    ) {
+        let words = kinds.iter().find_map(|kind| match kind {
+            Kind::Words(words) => Some(listing(words.iter().copied())),
+            _ => None,
+        });
+        if let Some(words) = words.filter(|_| !matches!(kind, Kind::OneOf(_))) {
+            return Some(format!("one of {words}"));
+        }
+        if kinds.iter().any(wants_text) {
+            return Some(format!("put it into quotes: \"{}\"", short(node)));
+        }
+    }
+    for kind in kinds {
+        match (kind, node.as_str()) {
+            (Kind::Words(words), Some(text)) => {
+                if let Some(meant) = closest(text, words.iter().copied()) {
+                    return Some(format!("did you mean `{meant}`?"));
+                }
+            }
+            (Kind::Pattern(pattern), Some(_)) if !pattern.hint.is_empty() => {
+                return Some(pattern.hint.to_owned());
+            }
+            (Kind::Boolean, Some("true" | "false" | "yes" | "no" | "on" | "off"))
+            | (Kind::Whole | Kind::Number { .. }, Some(_))
+                if written.parse::<f64>().is_ok() || matches!(kind, Kind::Boolean) =>
+            {
+                return Some(format!("write `{written}` without quotes"));
+            }
+            _ => {}
+        }
+    }
+    if let (Kind::List(_), Some(_), Label::Key(key)) = (kind, node.as_str(), label) {
+        return Some(format!("a list of one: `{key}: [{}]`", short(node)));
+    }
+    if kinds.iter().any(wants_text) && node.as_map().is_some_and(|entries| entries.len() == 1) {
+        return Some("a `: ` within a text makes a mapping of it: put the text into quotes".into());
+    }
+    None
+}
+
+/// An example for a key that is missing.
+fn filled_in(key: &Key) -> Option<String> {
+    match (key.name, &key.kind) {
+        (name, Kind::Timeout) => Some(format!("such as `{name}: {{minutes: 30}}`")),
+        (name, Kind::Words([word])) => Some(format!("write `{name}: {word}`")),
+        (name, Kind::Map(map)) if !map.example.is_empty() => {
+            Some(format!("such as `{name}: {}`", map.example))
+        }
+        (name, Kind::OneOf([Kind::Words([word, ..]), ..]) | Kind::Words([word, ..])) => {
+            Some(format!("such as `{name}: {word}`"))
+        }
+        _ => None,
+    }
+}
+
+/// What LAVA had once.
+fn removed(key: &str, word: &str) -> Option<&'static str> {
+    match (key, word) {
+        ("to" | "method", "lxc") => Some("LAVA has removed LXC; docker is what came after it"),
+        ("from", "bzr") => Some("LAVA has removed Bazaar; use git"),
+        _ => None,
+    }
+}
+
+fn listing<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}
+
+/// The beginning of what is written.
+fn short(node: &Node) -> String {
+    const LONGEST: usize = 60;
+    match node.source_text() {
+        Some(text) => {
+            let line = text.lines().next().unwrap_or_default();
+            let cut: String = line.chars().take(LONGEST).collect();
+            if cut.len() < text.len() {
+                format!("{cut}…")
+            } else {
+                cut
+            }
+        }
+        None => node.describe(),
+    }
+}
