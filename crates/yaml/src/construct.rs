@@ -1,6 +1,7 @@
 //! From the composed tree to values: what each node is to PyYAML's safe constructor.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::compose::{Composer, Id, RawKind};
@@ -36,6 +37,48 @@ enum KeyId {
     Date(foreign::Date),
     /// Without and with an offset; moments of both kinds are never equal.
     Moment(bool, i64),
+}
+
+/// The keys of a mapping, numbered as they come.
+enum Keys {
+    /// So few that looking at each is quicker than hashing.
+    Few(Vec<KeyId>),
+    Many(HashMap<KeyId, usize>),
+}
+
+impl Keys {
+    const FEW: usize = 16;
+
+    fn with_capacity(count: usize) -> Self {
+        if count <= Self::FEW {
+            Self::Few(Vec::with_capacity(count))
+        } else {
+            Self::Many(HashMap::with_capacity(count))
+        }
+    }
+
+    /// The number of a key that was there before.
+    fn find_or_add(&mut self, key: KeyId) -> Option<usize> {
+        match self {
+            Self::Few(keys) => {
+                let found = keys.iter().position(|known| *known == key);
+                if found.is_none() {
+                    keys.push(key);
+                }
+                found
+            }
+            Self::Many(keys) => {
+                let next = keys.len();
+                match keys.entry(key) {
+                    Entry::Occupied(entry) => Some(*entry.get()),
+                    Entry::Vacant(entry) => {
+                        entry.insert(next);
+                        None
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl<'t, 'd> Constructor<'t, 'd> {
@@ -263,7 +306,9 @@ impl<'t, 'd> Constructor<'t, 'd> {
             return Ok(None);
         };
         let raw = raw.clone();
-        let mut places: HashMap<KeyId, (usize, bool)> = HashMap::with_capacity(raw.len());
+        let mut keys = Keys::with_capacity(raw.len());
+        // Whether the value that counts so far is the mapping's own, not a merged one.
+        let mut owned: Vec<bool> = Vec::with_capacity(raw.len());
         let mut entries: Vec<(Node, Node)> = Vec::with_capacity(raw.len());
         for (index, (key, value)) in raw.into_iter().enumerate() {
             let key = self.node(key)?;
@@ -279,16 +324,14 @@ impl<'t, 'd> Constructor<'t, 'd> {
                 continue;
             };
             let is_own = index >= first_own;
-            match places.get_mut(&id) {
+            match keys.find_or_add(id) {
                 None => {
-                    places.insert(id, (entries.len(), is_own));
+                    owned.push(is_own);
                     entries.push((key, value));
                 }
-                Some((place, was_own)) => {
-                    let twice = *was_own && is_own;
-                    *was_own = is_own;
-                    let place = *place;
-                    if twice {
+                Some(place) => {
+                    let was_own = std::mem::replace(&mut owned[place], is_own);
+                    if was_own && is_own {
                         self.warn_of_duplicate(&entries[place].0, &key);
                     }
                     // As in Python, the key stays as it was first written.

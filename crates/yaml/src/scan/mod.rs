@@ -147,9 +147,9 @@ impl<'t> Scanner<'t> {
             if !self.tokens.is_empty() {
                 let mut undecided = false;
                 for level in 0..self.simple_keys.len() {
-                    if self.is_key_possible(level)? && self.simple_keys[level].number == self.taken
-                    {
-                        undecided = true;
+                    let key = self.simple_keys[level];
+                    if key.possible && key.number == self.taken {
+                        undecided = self.is_key_possible(level)?;
                         break;
                     }
                 }
