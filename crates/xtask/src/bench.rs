@@ -5,10 +5,12 @@
 //!
 //! - `boot`: the emulated board from power-on to a shell, against a small expect script;
 //! - `simulated`: what Basalt itself costs, on a board that answers at once;
+//! - `language`: what reading YAML costs, beside PyYAML;
 //! - `measure` and `events` read what a command cost and what a run said.
 
 mod boot;
 mod events;
+mod language;
 mod measure;
 mod simulated;
 
@@ -101,6 +103,10 @@ struct Bench {
 
 /// Every bench, in the order in which they are run.
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "language",
+        measure: language::measure,
+    },
     Bench {
         name: "boards",
         measure: boards_again,

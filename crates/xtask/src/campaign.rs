@@ -309,7 +309,11 @@ fn fuzz(case: &Case) -> Result<(bool, String)> {
         command
             // The workspace's compiler is a stable one.
             .env("RUSTUP_TOOLCHAIN", "nightly")
-            .args(["fuzz", "run", target, "--", "-max_total_time=120"])
+            .args(["fuzz", "run", target])
+            // What is found goes into the first directory; the others are only read.
+            .arg(format!("fuzz/corpus/{target}"))
+            .args(["crates/job/tests/jobs", "device-types", "--"])
+            .arg("-max_total_time=120")
             .args(["-timeout=10", "-rss_limit_mb=1024", "-max_len=20000"])
             .arg(format!("-seed={seed}"));
         let status = process::stream(&mut command, FUZZ_LIMIT, &mut |_| {})?;
