@@ -11,6 +11,7 @@ use crate::dispatcher::{self, DispatcherFile};
 use crate::file::{FileKind, LabFile};
 use crate::inherit::{self, Types};
 use crate::lab_file::{self, LabHead};
+use crate::lava;
 use crate::profile::{
     BoardProfile, ConsoleProfile, ConsoleSource, DispatcherProfile, Lab, NetworkProfile,
     PowerProfile, Relay, ShellProfile, UBootProfile,
@@ -39,7 +40,11 @@ pub fn read(files: &[LabFile], builtin: &[LabFile], diagnostics: &mut Diagnostic
     let (dispatchers, dispatchers_whole) = read_each(dispatchers, dispatcher::read, diagnostics);
     let relays = of_kind(files, FileKind::Relay);
     let (relays, relays_whole) = read_each(relays, relay::read, diagnostics);
-    let (boards, _) = read_each(of_kind(files, FileKind::Board), board::read, diagnostics);
+    let (mut boards, _) = read_each(of_kind(files, FileKind::Board), board::read, diagnostics);
+    let of_lava = lava::read(&lava::Library::new(files), &relays, diagnostics);
+    boards.extend(of_lava.boards);
+    let mut relays = relays;
+    relays.extend(of_lava.relays);
 
     let dispatchers_whole = dispatchers_whole && head.dispatcher.is_some();
     let default_dispatcher = head.dispatcher.as_ref().map(|one| one.name.0.clone());
@@ -85,6 +90,17 @@ pub fn read(files: &[LabFile], builtin: &[LabFile], diagnostics: &mut Diagnostic
         relays,
         boards: profiles,
     })
+}
+
+/// The profile of a board that is complete in itself, as one of LAVA's is.
+pub(crate) fn profile(board: BoardFile, diagnostics: &mut Diagnostics) -> Option<BoardProfile> {
+    Assembly {
+        types: &Types::new(Vec::new(), Vec::new(), diagnostics),
+        all_types_known: true,
+        report_gaps: true,
+        complained: HashSet::new(),
+    }
+    .board(board, diagnostics)
 }
 
 /// A relay with its dispatcher, which is the lab's where its file names none.
@@ -160,7 +176,11 @@ impl Assembly<'_> {
 
     fn board(&mut self, board: BoardFile, diagnostics: &mut Diagnostics) -> Option<BoardProfile> {
         let (type_name, type_span) = board.device_type?;
-        let Some(of_type) = self.types.resolve(&type_name) else {
+        let of_type = match board.of_lava {
+            true => Some(Values::default()),
+            false => self.types.resolve(&type_name),
+        };
+        let Some(of_type) = of_type else {
             if self.all_types_known {
                 diagnostics
                     .error(type_span, format!("there is no type `{type_name}`"))
