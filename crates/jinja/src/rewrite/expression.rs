@@ -11,6 +11,8 @@ use crate::{filters, predicates};
 impl<'t> Writer<'t> {
     pub(super) fn expression(&mut self, expression: &'t Expr<'t>) -> Result<(), Error> {
         match expression {
+            // The template itself: there, and good for nothing but its blocks.
+            Expr::Var(name) if name.id == "self" => self.push("true"),
             Expr::Var(name) => {
                 let written = self.renamed.iter().rev().find(|(from, _)| *from == name.id);
                 let written = written.map_or(name.id.to_owned(), |(_, to)| to.clone());
@@ -98,7 +100,13 @@ impl<'t> Writer<'t> {
                 self.push("]");
             }
             Expr::Call(call) => {
-                self.operand(&call.expr)?;
+                match &call.expr {
+                    Expr::GetAttr(part) if is_self(&part.expr) => {
+                        self.push("self.");
+                        self.push(part.name);
+                    }
+                    called => self.operand(called)?,
+                }
                 self.push("(");
                 self.list(&call.args)?;
                 self.push(")");
@@ -268,6 +276,10 @@ impl<'t> Writer<'t> {
         }
         Ok(())
     }
+}
+
+fn is_self(expression: &Expr<'_>) -> bool {
+    matches!(expression, Expr::Var(name) if name.id == "self")
 }
 
 fn comparison(operator: CompareOpKind) -> &'static str {
