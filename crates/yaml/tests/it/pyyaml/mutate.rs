@@ -153,6 +153,13 @@ const PIECES: &[&str] = &[
     "value with words",
 ];
 
+/// Characters of which nearly every one means something.
+const ALPHABET: &[&str] = &[
+    " ", " ", " ", "\n", "\n", "\n ", "-", "- ", ":", ": ", ",", "[", "]", "{", "}", "#", "&a",
+    "*a", "!", "|", ">", "'", "\"", "\\", "%", "?", "a", "b", "0", "1", ".", "_", "+", "=", "<",
+    "~", "\t", "\r", "@", "é",
+];
+
 fn place(text: &[char], random: &mut Random) -> usize {
     random.below(text.len() + 1)
 }
@@ -163,11 +170,17 @@ fn range(text: &[char], random: &mut Random, longest: usize) -> std::ops::Range<
     start.min(end)..end
 }
 
-/// One of the texts, changed in one to five places; seldom a text of nothing but pieces.
+/// One of the texts, changed in one to five places; seldom a text of nothing but pieces or
+/// characters.
 pub(crate) fn mutation(seeds: &[String], random: &mut Random) -> String {
-    if random.below(8) == 0 {
-        let count = 1 + random.below(14);
-        return (0..count).map(|_| random.pick(PIECES)).collect();
+    let drawn = match random.below(16) {
+        0 | 1 => PIECES,
+        2 | 3 => ALPHABET,
+        _ => &[],
+    };
+    if !drawn.is_empty() {
+        let count = 1 + random.below(20);
+        return (0..count).map(|_| random.pick(drawn)).collect();
     }
     let mut text: Vec<char> = seeds[random.below(seeds.len())].chars().collect();
     // Of a long text a part, so that a change is likely to matter.
