@@ -6,13 +6,14 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::oracle::Oracle;
 use crate::{process, suite, workspace};
 
 /// What `cargo xtask campaign` takes.
@@ -50,6 +51,11 @@ const CAMPAIGNS: &[Campaign] = &[
         name: "yaml",
         about: "100 000 mutated texts a case, read here and by PyYAML",
         run: yaml,
+    },
+    Campaign {
+        name: "jobs",
+        about: "600 drawn jobs a case, taken or refused here and by two releases of LAVA's schema",
+        run: jobs,
     },
     Campaign {
         name: "fuzz",
@@ -287,6 +293,76 @@ fn yaml(case: &Case) -> Result<(bool, String)> {
         ),
     };
     Ok((passed, detail))
+}
+
+/// How many jobs one case of [`jobs`] compares, with each release.
+const JOBS: u32 = 600;
+
+/// Drawn and damaged jobs, read by the job room and by LAVA's schemas: Debian's stable release and
+/// the newest one. Jobs of tuxlava (PyPI) come to ours where it can be installed.
+fn jobs(case: &Case) -> Result<(bool, String)> {
+    let more = tuxlava_jobs(case.seed);
+    let mut details = Vec::new();
+    let mut passed = true;
+    for oracle in [Oracle::open_newest()?, Oracle::open()?] {
+        let release = oracle.release()?;
+        let mut command = suite::cargo();
+        command
+            .args(["test", "--package", "basalt-job", "--test", "it", "--"])
+            .args(["lava::jobs_are_taken", "--ignored", "--nocapture"])
+            .env(
+                "BASALT_LAVA_PATH",
+                oracle.root().join("usr/lib/python3/dist-packages"),
+            )
+            .env("BASALT_LAVA_RELEASE", &release)
+            .env("BASALT_CAMPAIGN_SEED", case.seed.to_string())
+            .env("BASALT_CAMPAIGN_CASES", JOBS.to_string());
+        if let Ok(directory) = &more {
+            command.env("BASALT_LAVA_JOBS", directory);
+        }
+        let counts = suite::counted(&mut command)?;
+        passed &= counts.passed > 0 && counts.failed == 0;
+        details.push(format!("LAVA {release}"));
+    }
+    match &more {
+        Ok(_) => details.push("with tuxlava's jobs".to_owned()),
+        Err(error) => details.push(format!("without tuxlava's jobs: {error:#}")),
+    }
+    Ok((passed, details.join(", ")))
+}
+
+/// A directory with jobs that tuxlava has made.
+fn tuxlava_jobs(seed: u64) -> Result<PathBuf> {
+    const LIMIT: Duration = Duration::from_secs(600);
+    let directory = workspace::root().join("target/oracle/tuxlava");
+    let library = directory.join("library");
+    if !library.join("tuxlava").exists() {
+        process::run(
+            Command::new("python3")
+                .args(["-m", "pip", "install", "--quiet", "--target"])
+                .arg(&library)
+                .arg("tuxlava"),
+            LIMIT,
+        )?;
+    }
+    let jobs = directory.join(format!("jobs-{seed}"));
+    if !jobs.exists() {
+        let drawn = directory.join("drawing");
+        if drawn.exists() {
+            fs::remove_dir_all(&drawn)?;
+        }
+        fs::create_dir_all(&drawn)?;
+        process::run(
+            Command::new("python3")
+                .arg(workspace::root().join("crates/job/tests/it/lava/tuxlava_jobs.py"))
+                .args([seed.to_string(), "240".to_owned()])
+                .arg(&drawn)
+                .env("PYTHONPATH", &library),
+            LIMIT,
+        )?;
+        fs::rename(&drawn, &jobs)?;
+    }
+    Ok(jobs)
 }
 
 /// The targets in `fuzz/`.

@@ -32,6 +32,27 @@ const LOCAL_LIMIT: Duration = Duration::from_secs(120);
 /// could not load them.
 const PYTHON: &str = "/usr/bin/python3";
 
+/// What LAVA's server looks at when a job is submitted needs Django too, and comes from Debian's
+/// development line, where LAVA is new.
+const NEW_PACKAGES: [&str; 9] = [
+    "lava-common",
+    "lava-server",
+    "python3-asgiref",
+    "python3-django",
+    "python3-jinja2",
+    "python3-markupsafe/stable",
+    "python3-sqlparse",
+    "python3-voluptuous",
+    // Made for the interpreter of this host.
+    "python3-yaml/stable",
+];
+
+/// Debian's development line, and the stable one for what is compiled.
+const NEW_SOURCES: &str = "\
+deb [trusted=yes] http://deb.debian.org/debian sid main
+deb [trusted=yes] http://deb.debian.org/debian bookworm main
+";
+
 /// The unpacked packages.
 pub struct Oracle {
     root: PathBuf,
@@ -43,11 +64,33 @@ impl Oracle {
         let directory = workspace::root().join("target/oracle/lava");
         let root = directory.join("root");
         if !directory.join("complete").exists() {
-            fetch(&directory, &root).with_context(|| {
+            fetch(&directory, &root, &PACKAGES, &[]).with_context(|| {
                 format!("fetching LAVA's packages into {}", directory.display())
             })?;
         }
         Ok(Self { root })
+    }
+
+    /// The newest LAVA that Debian has, from package lists of its own beside those of the host.
+    pub fn open_newest() -> Result<Self> {
+        let directory = workspace::root().join("target/oracle/lava-newest");
+        let root = directory.join("root");
+        if !directory.join("complete").exists() {
+            let options = private_lists(&directory)?;
+            fetch(&directory, &root, &NEW_PACKAGES, &options).with_context(|| {
+                format!("fetching the newest LAVA into {}", directory.display())
+            })?;
+        }
+        Ok(Self { root })
+    }
+
+    /// The version of LAVA: `2026.10-1`.
+    pub fn release(&self) -> Result<String> {
+        let versions = self.versions()?;
+        let own = versions
+            .split(", ")
+            .find_map(|one| one.strip_prefix("lava-common "));
+        Ok(own.context("no lava-common among the packages")?.to_owned())
     }
 
     /// The root below which everything lies as on an installed system: `usr/share/...`.
@@ -83,8 +126,36 @@ impl Oracle {
     }
 }
 
+/// Reads Debian's lists into a directory of our own. Returns the options that make apt-get use it.
+fn private_lists(directory: &Path) -> Result<Vec<String>> {
+    let apt = directory.join("apt");
+    for part in ["lists/partial", "cache/archives/partial"] {
+        let part = apt.join(part);
+        fs::create_dir_all(&part).with_context(|| format!("making {}", part.display()))?;
+    }
+    let sources = apt.join("sources.list");
+    fs::write(&sources, NEW_SOURCES).with_context(|| format!("writing {}", sources.display()))?;
+    let options: Vec<String> = [
+        format!("Dir::Etc::sourcelist={}", sources.display()),
+        "Dir::Etc::sourceparts=-".to_owned(),
+        format!("Dir::State::lists={}", apt.join("lists").display()),
+        format!("Dir::Cache={}", apt.join("cache").display()),
+        "APT::Default-Release=sid".to_owned(),
+    ]
+    .into_iter()
+    .flat_map(|option| ["-o".to_owned(), option])
+    .collect();
+    process::run(
+        Command::new("apt-get")
+            .args(["update", "-q", "-o", "APT::Sandbox::User=root"])
+            .args(&options),
+        NETWORK_LIMIT,
+    )?;
+    Ok(options)
+}
+
 /// Fetches and unpacks; what lay there before goes.
-fn fetch(directory: &Path, root: &Path) -> Result<()> {
+fn fetch(directory: &Path, root: &Path, names: &[&str], options: &[String]) -> Result<()> {
     let packages = directory.join("packages");
     for old in [root, &packages] {
         if old.exists() {
@@ -95,7 +166,8 @@ fn fetch(directory: &Path, root: &Path) -> Result<()> {
     let mut command = Command::new("apt-get");
     command
         .args(["download", "-q", "-o", "APT::Sandbox::User=root"])
-        .args(PACKAGES)
+        .args(options)
+        .args(names)
         .current_dir(&packages)
         .env("LC_ALL", "C.UTF-8");
     process::run(&mut command, NETWORK_LIMIT)
@@ -106,11 +178,11 @@ fn fetch(directory: &Path, root: &Path) -> Result<()> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .collect();
     files.sort();
-    if files.len() != PACKAGES.len() {
+    if files.len() != names.len() {
         bail!(
             "apt-get fetched {} files for {} packages",
             files.len(),
-            PACKAGES.len()
+            names.len()
         );
     }
     let mut versions = Vec::new();

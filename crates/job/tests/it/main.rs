@@ -1,6 +1,7 @@
 //! The job language from outside.
 
 mod jobs;
+mod lava;
 mod mistakes;
 
 use basalt_job::{JobDefinition, read};
