@@ -1,8 +1,10 @@
 //! The job language from outside.
 
+mod features;
 mod jobs;
 mod lava;
 mod mistakes;
+mod strict;
 
 use basalt_job::{JobDefinition, read};
 use basalt_yaml::{Diagnostic, Diagnostics, Source};
