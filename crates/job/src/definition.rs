@@ -48,6 +48,8 @@ pub struct JobDefinition {
     pub reboot_to_fastboot: bool,
     /// The actions, in order.
     pub actions: Vec<Action>,
+    /// `url: upload:NAME`: the names of the files that must come with the job.
+    pub uploads: Vec<Spanned<String>>,
     /// What LAVA takes and Basalt cannot run, each at its place. A job that has any is read, shown
     /// and checked, but no plan is made of it.
     pub refusals: Vec<Diagnostic>,

@@ -89,8 +89,7 @@ fn object<'r>(reader: &'r mut MapReader<'_>, key: &str) -> Option<MapReader<'r>>
 
 fn plain(reader: &mut MapReader<'_>, key: &str) -> Option<Artifact> {
     let mut object = object(reader, key)?;
-    let artifact = artifact::read(&mut object);
-    artifact
+    artifact::read(&mut object)
 }
 
 fn kernel(reader: &mut MapReader<'_>) -> Option<(Artifact, KernelType)> {

@@ -37,10 +37,7 @@ pub(crate) fn read(
     }
     let install_steps = install(reader.optional_or_null("install"), skip);
     let steps = match reader.required("run").map("`run`") {
-        Some(mut run) => {
-            let steps = steps(run.required("steps"), "`steps`");
-            steps
-        }
+        Some(mut run) => steps(run.required("steps"), "`steps`"),
         None => None,
     };
     let expected = reader

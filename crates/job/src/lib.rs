@@ -34,7 +34,7 @@ mod values;
 pub use definition::{InlineDefinition, JobDefinition};
 pub use schema::{destinations, methods};
 
-use basalt_yaml::{Diagnostics, Severity, parse_file};
+use basalt_yaml::{Diagnostics, Node, Severity, parse_file};
 
 /// How a job is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +81,7 @@ pub fn read_with(
     let node = parse_file(name, text, diagnostics)?;
     schema::check(&node, options.rules(), diagnostics);
     realtime::check(&node, diagnostics);
+    check_uploads(&node, diagnostics);
     if diagnostics.error_count() > before {
         return None;
     }
@@ -97,6 +98,24 @@ pub fn read_with(
         }
     }
     Some(job)
+}
+
+/// `upload:` is Basalt's own, and so are the mistakes in it.
+fn check_uploads(node: &Node, diagnostics: &mut Diagnostics) {
+    let mut uploads = Vec::new();
+    if let Some(actions) = node.get("actions") {
+        artifact::uploads(actions, &mut uploads);
+    }
+    for upload in uploads {
+        if !artifact::is_upload_name(&upload.value) {
+            diagnostics
+                .error(
+                    upload.span,
+                    format!("`{}` cannot be the name of a file that comes with a job", upload.value.escape_debug()),
+                )
+                .with_hint("letters, digits, `-`, `_`, `+` and `.`, not beginning with `.`; no directories");
+        }
+    }
 }
 
 /// Reads a test definition in a file of its own ("Lava-Test Test Definition 1.0"). None, and

@@ -17,7 +17,7 @@ pub(crate) fn read(mut reader: MapReader<'_>, limit: Duration) -> Option<ActionK
     let refused = ["monitors", "interactive", "services"]
         .iter()
         .any(|key| reader.has(key));
-    let kind = match reader.at_most_one(&["definitions", "realtime"]) {
+    match reader.at_most_one(&["definitions", "realtime"]) {
         Some("definitions") => {
             reader.ignore("realtime");
             definitions(reader.required("definitions")).map(ActionKind::TestDefinitions)
@@ -33,8 +33,7 @@ pub(crate) fn read(mut reader: MapReader<'_>, limit: Duration) -> Option<ActionK
             diagnostic.with_hint(supported);
             None
         }
-    };
-    kind
+    }
 }
 
 fn definitions(field: Field<'_>) -> Option<Vec<TestDefinition>> {

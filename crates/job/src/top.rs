@@ -5,7 +5,7 @@ use basalt_yaml::{Diagnostics, Field, MapReader, Node, Value};
 use crate::definition::{ContextValue, JobDefinition, Spanned, Visibility};
 use crate::multinode::Protocols;
 use crate::values::{self, number, unsupported, variables, without_effect};
-use crate::{action, multinode, notify, timeouts};
+use crate::{action, artifact, multinode, notify, timeouts};
 
 const MEDIUM: u8 = 50;
 
@@ -20,6 +20,8 @@ pub(crate) fn job(node: &Node, found: &mut Diagnostics) -> Option<JobDefinition>
         .get("protocols")
         .map_or_else(Protocols::default, |node| multinode::read(node, found));
     let actions = action::actions(node.get("actions")?, timeouts.job.duration, found);
+    let mut uploads = Vec::new();
+    artifact::uploads(node.get("actions")?, &mut uploads);
     let mut reader = MapReader::new(node, "the job", found)?;
     let environment =
         variables(reader.optional("environment"), "`environment`").unwrap_or_default();
@@ -59,6 +61,7 @@ pub(crate) fn job(node: &Node, found: &mut Diagnostics) -> Option<JobDefinition>
             Some(Value::Bool(true))
         ),
         actions,
+        uploads,
         refusals: Vec::new(),
     })
 }

@@ -206,14 +206,11 @@ impl<'r, S: Sink> Walk<'r, S> {
                 best = Some((far, distance.errors, kind));
             }
         }
-        match best {
-            Some((_, _, nearest)) => {
-                let outer = self.taken;
-                self.taken |= taken;
-                self.value(node, nearest, label);
-                self.taken = outer;
-            }
-            None => {}
+        if let Some((_, _, nearest)) = best {
+            let outer = self.taken;
+            self.taken |= taken;
+            self.value(node, nearest, label);
+            self.taken = outer;
         }
     }
 

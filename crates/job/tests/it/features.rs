@@ -86,12 +86,12 @@ fn every_kind_of_test_is_understood() {
     let job = strictly(TEST);
     assert_eq!(job.actions.len(), 6);
     insta::assert_snapshot!(
-                job.refusals
-                    .iter()
-                    .map(|refusal| format!("{}: {}", refusal.span.line, refusal.message))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-                @r"
+                        job.refusals
+                            .iter()
+                            .map(|refusal| format!("{}: {}", refusal.span.line, refusal.message))
+                            .collect::<Vec<_>>()
+                            .join("\n"),
+                        @r"
 11: `from: git` is not supported yet; supported: inline
 25: `from: url` is not supported yet; supported: inline
 53: `keys` in `install` is not supported yet
@@ -107,7 +107,7 @@ fn every_kind_of_test_is_understood() {
 94: `services` in this test action is not supported yet
 97: the action `command` is not supported yet; supported: deploy, boot, test
 "
-            );
+                    );
 }
 
 #[test]
@@ -247,4 +247,21 @@ fn limits_of_several_units_are_added_up_and_need_not_be_whole() {
             .iter()
             .any(|found| found.message.contains("more than one unit"))
     );
+}
+
+#[test]
+fn files_that_come_with_a_job_are_listed_and_are_no_paths() {
+    let uploads: Vec<String> = strictly(DEPLOY)
+        .uploads
+        .into_iter()
+        .map(|upload| upload.value)
+        .collect();
+    assert_eq!(uploads, ["Image", "root.tar.xz"]);
+    for bad in ["../Image", "", "a/b", ".ssh", "a b"] {
+        let text = DEPLOY.replace("upload:Image", &format!("upload:{bad}"));
+        let mut diagnostics = Diagnostics::new();
+        let job = read_with("job.yaml", &text, &Options::default(), &mut diagnostics);
+        assert_eq!(job, None, "{bad:?}");
+        assert_eq!(diagnostics.error_count(), 1, "{bad:?}");
+    }
 }
