@@ -10,6 +10,11 @@
 //! [`MapReader`] reads mappings without stopping at the first mistake; [`Diagnostics`] collects
 //! the mistakes and shows them all at their places.
 //!
+//! PyYAML has two safe loaders. The one followed here, in what is accepted and in what is made of
+//! it, is `CSafeLoader`, with libyaml behind it: LAVA loads with it wherever it is installed. Where
+//! the other one differs, and where this crate differs on purpose, is written down in
+//! `tests/it/pyyaml/known.rs`, and `cargo xtask campaign yaml` looks for more.
+//!
 //! The way of a text: [`decode`] makes characters of bytes, `scan` tokens of characters, `compose`
 //! a tree of tokens, and `construct` values of the tree.
 //!

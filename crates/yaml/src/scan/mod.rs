@@ -40,6 +40,8 @@ pub(crate) struct Scanner<'t> {
     cursor: Cursor<'t>,
     source: SourceId,
     tokens: VecDeque<Token<'t>>,
+    /// Whether it is certain what the first token of the queue is.
+    settled: bool,
     /// How many tokens were taken out of the queue.
     taken: usize,
     ended: bool,
@@ -68,6 +70,7 @@ impl<'t> Scanner<'t> {
             cursor,
             source,
             tokens: VecDeque::new(),
+            settled: false,
             taken: 0,
             ended: false,
             indent: -1,
@@ -81,7 +84,7 @@ impl<'t> Scanner<'t> {
 
     /// The next token, left where it is.
     pub(crate) fn peek(&mut self) -> Scanned<&Token<'t>> {
-        self.fill()?;
+        self.settle()?;
         // The queue is empty only if the end was taken, which nobody does.
         match self.tokens.front() {
             Some(token) => Ok(token),
@@ -91,7 +94,8 @@ impl<'t> Scanner<'t> {
 
     /// Takes the next token.
     pub(crate) fn next(&mut self) -> Scanned<Token<'t>> {
-        self.fill()?;
+        self.settle()?;
+        self.settled = false;
         self.taken += 1;
         match self.tokens.pop_front() {
             Some(token) => Ok(token),
@@ -139,6 +143,15 @@ impl<'t> Scanner<'t> {
 
     fn column(&self) -> i64 {
         i64::from(self.cursor.mark.column)
+    }
+
+    #[inline]
+    fn settle(&mut self) -> Scanned<()> {
+        if !self.settled {
+            self.fill()?;
+            self.settled = true;
+        }
+        Ok(())
     }
 
     /// Scans until it is certain what the first token of the queue is: a possible key is not.
