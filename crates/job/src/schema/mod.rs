@@ -10,6 +10,7 @@
 //!
 //! Not done here: what a value means (the readers), and whether a board can do it (the plan).
 
+mod blocks;
 mod boot;
 mod deploy;
 mod job;
@@ -17,9 +18,10 @@ mod kind;
 mod rules;
 mod test;
 mod walk;
+mod words;
 
+pub(crate) use blocks::UNITS;
 pub(crate) use kind::{Key, Kind, Listed, Map, Pattern, Rest, listed, optional, required};
-pub(crate) use walk::UNITS;
 
 use basalt_yaml::{Diagnostics, Node};
 

@@ -3,6 +3,7 @@
 use basalt_yaml::{Diagnostics, Node, Severity, Span, Value, closest};
 
 use super::kind::{Key, Kind, Listed, Map, Rest};
+use super::words::{advice, expected, filled_in, short};
 use super::{Rules, job};
 use crate::Reading;
 use crate::values::number;
@@ -19,14 +20,14 @@ pub(super) struct Text {
 }
 
 impl Text {
-    fn new(message: String) -> Self {
+    pub(super) fn new(message: String) -> Self {
         Self {
             message,
             hint: None,
         }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -63,11 +64,11 @@ impl Sink for &mut Distance {
 }
 
 /// Another kind of value altogether.
-const SHAPE: u32 = 4;
+pub(super) const SHAPE: u32 = 4;
 /// A key too many is farther from what was meant than one too few.
-const UNKNOWN: u32 = 3;
-const MISSING: u32 = 2;
-const VALUE: u32 = 2;
+pub(super) const UNKNOWN: u32 = 3;
+pub(super) const MISSING: u32 = 2;
+pub(super) const VALUE: u32 = 2;
 
 /// How messages name a value.
 #[derive(Clone, Copy)]
@@ -86,22 +87,6 @@ impl Label<'_> {
         }
     }
 }
-
-/// The units of a time limit, in seconds.
-pub(crate) const UNITS: [(&str, u32); 4] = [
-    ("days", 86_400),
-    ("hours", 3_600),
-    ("minutes", 60),
-    ("seconds", 1),
-];
-
-fn seconds_of(unit: &str) -> u32 {
-    let known = UNITS.iter().find(|(name, _)| *name == unit);
-    known.map_or(1, |(_, seconds)| *seconds)
-}
-
-/// LAVA counts to 999 999 999 days.
-const MOST_SECONDS: f64 = 86_400.0 * 999_999_999.0;
 
 pub(super) struct Walk<'r, S> {
     rules: Rules<'r>,
@@ -123,7 +108,13 @@ impl<'r, S: Sink> Walk<'r, S> {
         self.value(node, kind, &Label::What(what));
     }
 
-    fn report(&mut self, weight: u32, severity: Severity, span: Span, text: impl FnOnce() -> Text) {
+    pub(super) fn report(
+        &mut self,
+        weight: u32,
+        severity: Severity,
+        span: Span,
+        text: impl FnOnce() -> Text,
+    ) {
         let severity = if self.taken {
             Severity::Warning
         } else {
@@ -144,11 +135,11 @@ impl<'r, S: Sink> Walk<'r, S> {
         self.report(1, Severity::Warning, span, || Text::new(message()));
     }
 
-    fn strict(&self) -> bool {
+    pub(super) fn strict(&self) -> bool {
         self.rules.reading == Reading::Strict
     }
 
-    fn value(&mut self, node: &Node, kind: &Kind, label: &Label<'_>) {
+    pub(super) fn value(&mut self, node: &Node, kind: &Kind, label: &Label<'_>) {
         if node.is_broken() {
             return;
         }
@@ -175,7 +166,7 @@ impl<'r, S: Sink> Walk<'r, S> {
         }
     }
 
-    fn refuse(&mut self, node: &Node, kind: &Kind, label: &Label<'_>, weight: u32) {
+    pub(super) fn refuse(&mut self, node: &Node, kind: &Kind, label: &Label<'_>, weight: u32) {
         self.report(weight, Severity::Error, node.span, || Text {
             message: format!(
                 "{} must be {}, found {}",
@@ -337,7 +328,7 @@ impl<'r, S: Sink> Walk<'r, S> {
         }
     }
 
-    fn unknown<'k>(
+    pub(super) fn unknown<'k>(
         &mut self,
         name: &Node,
         label: &Label<'_>,
@@ -398,246 +389,9 @@ impl<'r, S: Sink> Walk<'r, S> {
             .hint(hint)
         });
     }
-
-    fn select(&mut self, node: &Node, what: &str, key: &str, cases: &[(&'static str, Kind)]) {
-        let label = Label::What(what);
-        let Some(entries) = node.as_map() else {
-            return self.refuse(node, &Kind::Mapping, &label, SHAPE);
-        };
-        let names = || cases.iter().map(|(name, _)| *name);
-        let Some((_, word)) = entries.iter().find(|(name, _)| name.as_str() == Some(key)) else {
-            let slip = entries
-                .iter()
-                .find(|(name, _)| closest(name.source_text().unwrap_or_default(), [key]).is_some());
-            let span = slip.map_or(node.span, |(name, _)| name.span);
-            return self.report(MISSING, Severity::Error, span, || match slip {
-                Some((name, _)) => Text::new(format!(
-                    "unknown key `{}`, and {what} needs `{key}`",
-                    short(name)
-                ))
-                .hint(format!("did you mean `{key}`?")),
-                None => Text::new(format!("{what} needs `{key}`"))
-                    .hint(format!("one of {}", listing(names()))),
-            });
-        };
-        if word.is_broken() {
-            return;
-        }
-        let found = word
-            .as_str()
-            .and_then(|word| cases.iter().find(|(name, _)| *name == word));
-        match found {
-            Some((_, kind)) => self.value(node, kind, &label),
-            None => {
-                let written = word.source_text().unwrap_or_default();
-                self.report(VALUE, Severity::Error, word.span, || {
-                    let text = Text::new(match word.as_str() {
-                        Some(_) => format!("there is no `{key}: {}`", short(word)),
-                        None => format!("`{key}` must be a word, found {}", word.describe()),
-                    });
-                    match (removed(key, written), closest(written, names())) {
-                        (Some(instead), _) => text.hint(instead),
-                        (None, Some(meant)) => text.hint(format!("did you mean `{meant}`?")),
-                        (None, None) => text.hint(format!("one of {}", listing(names()))),
-                    }
-                });
-            }
-        }
-    }
-
-    fn block(&mut self, node: &Node, what: &str, cases: &[(&'static str, Kind)]) {
-        let label = Label::What(what);
-        let Some(entries) = node.as_map() else {
-            return self.refuse(node, &Kind::Mapping, &label, SHAPE);
-        };
-        if let Some((_, kind)) = cases.iter().find(|(name, _)| has(entries, name)) {
-            return self.value(node, kind, &label);
-        }
-        let names = || cases.iter().map(|(name, _)| *name);
-        let slip = entries.iter().find_map(|(name, _)| {
-            let meant = closest(name.source_text().unwrap_or_default(), names())?;
-            Some((name, meant))
-        });
-        let span = slip.map_or(node.span, |(name, _)| name.span);
-        self.report(MISSING, Severity::Error, span, || {
-            let needs = format!("{what} needs one of {}", listing(names()));
-            match slip {
-                Some((name, meant)) => {
-                    Text::new(format!("unknown key `{}`, and {needs}", short(name)))
-                        .hint(format!("did you mean `{meant}`?"))
-                }
-                None => Text::new(needs),
-            }
-        });
-    }
-
-    fn actions(&mut self, node: &Node, cases: &[(&'static str, Kind)], label: &Label<'_>) {
-        let Some(items) = node.as_seq() else {
-            return self.refuse(node, &Kind::List(&Kind::Mapping), label, SHAPE);
-        };
-        let names = || cases.iter().map(|(name, _)| *name);
-        for (index, item) in items.iter().enumerate() {
-            if item.is_broken() {
-                continue;
-            }
-            let Some(entries) = item.as_map().filter(|entries| !entries.is_empty()) else {
-                self.report(SHAPE, Severity::Error, item.span, || {
-                    Text::new(format!(
-                        "item {} of {} must be a mapping of an action to its block, found {}",
-                        index + 1,
-                        label.text(),
-                        if item.as_map().is_some() {
-                            "an empty one".to_owned()
-                        } else {
-                            item.describe()
-                        }
-                    ))
-                    .hint("such as `- deploy:` with its keys below, indented further")
-                });
-                continue;
-            };
-            if let [(name, block), ..] = entries
-                && block.is_null()
-                && names().any(|known| name.as_str() == Some(known))
-                && !block.is_broken()
-            {
-                self.report(SHAPE, Severity::Error, name.span, || {
-                    Text::new(format!("this {} action is empty", short(name)))
-                        .hint("indent the keys that belong to it further than its name")
-                });
-                continue;
-            }
-            for (place, (name, block)) in entries.iter().enumerate() {
-                if name.is_broken() {
-                    continue;
-                }
-                let known = cases.iter().find(|(case, _)| name.as_str() == Some(*case));
-                match known {
-                    // LAVA looks into the first alone, and runs them all.
-                    Some((_, kind)) => self.value(block, kind, &Label::Key(&short(name))),
-                    None if place > 0 => self.unknown(name, &Label::What("the action"), names()),
-                    None => self.error(name.span, || {
-                        let written = short(name);
-                        let text = Text::new(format!("there is no action `{written}`"));
-                        match closest(&written, names()) {
-                            Some(meant) => text.hint(format!("did you mean `{meant}`?")),
-                            None => text.hint(format!("one of {}", listing(names()))),
-                        }
-                    }),
-                }
-            }
-            if let Some((second, _)) = entries.get(1) {
-                self.warning(second.span, || {
-                    "this item has several actions, which run one after the other; begin each \
-                     with `- `"
-                        .to_owned()
-                });
-            }
-        }
-    }
-
-    fn timeout(&mut self, node: &Node, label: &Label<'_>) {
-        let Some(entries) = node.as_map() else {
-            return self.report(SHAPE, Severity::Error, node.span, || {
-                let key = match label {
-                    Label::Key(key) => key,
-                    _ => "timeout",
-                };
-                Text::new(format!(
-                    "the timeout {} must be a mapping, found {}",
-                    label.text(),
-                    node.describe()
-                ))
-                .hint(format!(
-                    "write `{key}: {{minutes: 5}}`; units: days, hours, minutes, seconds"
-                ))
-            });
-        };
-        let units = || UNITS.iter().map(|(unit, _)| *unit);
-        let mut found: Vec<(&Node, f64)> = Vec::new();
-        let mut unknown: Vec<&Node> = Vec::new();
-        let mut bad = false;
-        for (name, value) in entries {
-            match name.as_str() {
-                Some("skip") => self.value(value, &Kind::Boolean, &Label::Key("skip")),
-                Some(unit) if units().any(|known| known == unit) => match number(value) {
-                    Some(amount) if amount * f64::from(seconds_of(unit)) > MOST_SECONDS => {
-                        bad = true;
-                        self.problem(
-                            value.span,
-                            "this timeout is longer than anybody can count",
-                            "`timeouts: job:` needs a limit that somebody will live to see",
-                        );
-                    }
-                    Some(amount) => found.push((value, amount)),
-                    None => {
-                        bad = true;
-                        self.refuse(value, &super::kind::COUNT, &Label::Key(unit), VALUE);
-                    }
-                },
-                _ => unknown.push(name),
-            }
-        }
-        let enough = found.iter().any(|(_, amount)| *amount >= 1.0);
-        if let Some((value, _)) = found.iter().find(|_| !enough && !bad) {
-            self.error(value.span, || {
-                Text::new(format!(
-                    "the timeout {} must be at least 1, found {}",
-                    label.text(),
-                    value.describe()
-                ))
-                .hint(
-                    "for less than a minute or an hour take a smaller unit; a second is the least",
-                )
-            });
-        } else if found.is_empty() && !bad {
-            let slip = unknown.iter().position(|name| {
-                closest(name.source_text().unwrap_or_default(), units()).is_some()
-            });
-            let slip = slip.map(|place| unknown.remove(place));
-            let span = slip.map_or(node.span, |name| name.span);
-            self.report(MISSING, Severity::Error, span, || {
-                let needs = format!(
-                    "the timeout {} needs one of days, hours, minutes, seconds",
-                    label.text()
-                );
-                let meant =
-                    slip.and_then(|name| closest(name.source_text().unwrap_or_default(), units()));
-                match (slip, meant) {
-                    (Some(name), Some(meant)) => {
-                        Text::new(format!("{needs}, found `{}`", short(name)))
-                            .hint(format!("did you mean `{meant}`?"))
-                    }
-                    _ => Text::new(needs).hint("such as `{minutes: 5}`"),
-                }
-            });
-        }
-        if let [_, (second, _), ..] = found.as_slice() {
-            let strict = self.strict();
-            let severity = if strict {
-                Severity::Error
-            } else {
-                Severity::Warning
-            };
-            self.report(UNKNOWN, severity, second.span, || {
-                let message = format!("the timeout {} has more than one unit", label.text());
-                if strict {
-                    Text::new(message).hint("use one unit, such as `minutes: 90`")
-                } else {
-                    Text::new(format!(
-                        "{message}; they are added up, where LAVA takes that"
-                    ))
-                    .hint("use one unit, such as `minutes: 90`")
-                }
-            });
-        }
-        for name in unknown {
-            self.unknown(name, &Label::What("the timeout"), ["skip"].into_iter());
-        }
-    }
 }
 
-fn has(entries: &[(Node, Node)], key: &str) -> bool {
+pub(super) fn has(entries: &[(Node, Node)], key: &str) -> bool {
     entries.iter().any(|(name, _)| name.as_str() == Some(key))
 }
 
@@ -697,139 +451,5 @@ fn misfit(node: &Node, kind: &Kind) -> Option<u32> {
             _ => Some(SHAPE),
         },
         _ => None,
-    }
-}
-
-/// What should have been there, with its article.
-fn expected(kind: &Kind) -> String {
-    match kind {
-        Kind::Anything | Kind::Sized => "something".to_owned(),
-        Kind::Text => "a text".to_owned(),
-        Kind::Filled { most: usize::MAX } => "a text with something in it".to_owned(),
-        Kind::Filled { most } => format!("a text of 1 to {most} characters"),
-        Kind::Pattern(pattern) => pattern.expected.to_owned(),
-        Kind::Words([word]) => format!("`{word}`"),
-        Kind::Words(words) => format!("one of {}", listing(words.iter().copied())),
-        Kind::Null => "nothing".to_owned(),
-        Kind::Boolean => "true or false".to_owned(),
-        Kind::Whole => "a whole number".to_owned(),
-        Kind::Number { least, most: None } => format!("a number of at least {least}"),
-        Kind::Number {
-            least,
-            most: Some(most),
-        } => format!("a number from {least} to {most}"),
-        Kind::Mapping | Kind::Map(_) | Kind::Select { .. } | Kind::Block { .. } => {
-            "a mapping".to_owned()
-        }
-        Kind::Timeout => "a time limit such as `{minutes: 5}`".to_owned(),
-        Kind::List(Kind::Text | Kind::Filled { .. }) => "a list of texts".to_owned(),
-        Kind::List(_) | Kind::Actions(_) => "a list".to_owned(),
-        Kind::OneOf(kinds) => {
-            let mut words: Vec<String> = kinds.iter().map(expected).collect();
-            words.dedup();
-            words.join(" or ")
-        }
-    }
-}
-
-/// What to do about a value that does not fit.
-fn advice(node: &Node, kind: &Kind, label: &Label<'_>) -> Option<String> {
-    let written = node.source_text().unwrap_or_default();
-    let wants_text = |kind: &Kind| {
-        matches!(
-            kind,
-            Kind::Text | Kind::Filled { .. } | Kind::Pattern(_) | Kind::Words(_)
-        )
-    };
-    let kinds = match kind {
-        Kind::OneOf(kinds) => kinds,
-        kind => std::slice::from_ref(kind),
-    };
-    if matches!(
-        node.value(),
-        Value::Bool(_) | Value::Int(_) | Value::Float(_)
-    ) {
-        let words = kinds.iter().find_map(|kind| match kind {
-            Kind::Words(words) => Some(listing(words.iter().copied())),
-            _ => None,
-        });
-        if let Some(words) = words.filter(|_| !matches!(kind, Kind::OneOf(_))) {
-            return Some(format!("one of {words}"));
-        }
-        if kinds.iter().any(wants_text) {
-            return Some(format!("put it into quotes: \"{}\"", short(node)));
-        }
-    }
-    for kind in kinds {
-        match (kind, node.as_str()) {
-            (Kind::Words(words), Some(text)) => {
-                if let Some(meant) = closest(text, words.iter().copied()) {
-                    return Some(format!("did you mean `{meant}`?"));
-                }
-            }
-            (Kind::Pattern(pattern), Some(_)) if !pattern.hint.is_empty() => {
-                return Some(pattern.hint.to_owned());
-            }
-            (Kind::Boolean, Some("true" | "false" | "yes" | "no" | "on" | "off"))
-            | (Kind::Whole | Kind::Number { .. }, Some(_))
-                if written.parse::<f64>().is_ok() || matches!(kind, Kind::Boolean) =>
-            {
-                return Some(format!("write `{written}` without quotes"));
-            }
-            _ => {}
-        }
-    }
-    if let (Kind::List(_), Some(_), Label::Key(key)) = (kind, node.as_str(), label) {
-        return Some(format!("a list of one: `{key}: [{}]`", short(node)));
-    }
-    if kinds.iter().any(wants_text) && node.as_map().is_some_and(|entries| entries.len() == 1) {
-        return Some("a `: ` within a text makes a mapping of it: put the text into quotes".into());
-    }
-    None
-}
-
-/// An example for a key that is missing.
-fn filled_in(key: &Key) -> Option<String> {
-    match (key.name, &key.kind) {
-        (name, Kind::Timeout) => Some(format!("such as `{name}: {{minutes: 30}}`")),
-        (name, Kind::Words([word])) => Some(format!("write `{name}: {word}`")),
-        (name, Kind::Map(map)) if !map.example.is_empty() => {
-            Some(format!("such as `{name}: {}`", map.example))
-        }
-        (name, Kind::OneOf([Kind::Words([word, ..]), ..]) | Kind::Words([word, ..])) => {
-            Some(format!("such as `{name}: {word}`"))
-        }
-        _ => None,
-    }
-}
-
-/// What LAVA had once.
-fn removed(key: &str, word: &str) -> Option<&'static str> {
-    match (key, word) {
-        ("to" | "method", "lxc") => Some("LAVA has removed LXC; docker is what came after it"),
-        ("from", "bzr") => Some("LAVA has removed Bazaar; use git"),
-        _ => None,
-    }
-}
-
-fn listing<'w>(words: impl Iterator<Item = &'w str>) -> String {
-    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
-    words.join(", ")
-}
-
-/// The beginning of what is written.
-fn short(node: &Node) -> String {
-    const LONGEST: usize = 60;
-    match node.source_text() {
-        Some(text) => {
-            let line = text.lines().next().unwrap_or_default();
-            let cut: String = line.chars().take(LONGEST).collect();
-            if cut.len() < text.len() {
-                format!("{cut}…")
-            } else {
-                cut
-            }
-        }
-        None => node.describe(),
     }
 }
