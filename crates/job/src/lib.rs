@@ -34,6 +34,9 @@ mod values;
 pub use definition::{InlineDefinition, JobDefinition};
 pub use schema::{destinations, methods};
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use basalt_yaml::{Diagnostics, Node, Severity, parse_file};
 
 /// How a job is read.
@@ -83,6 +86,7 @@ pub fn read_with(
     realtime::check(&node, diagnostics);
     check_uploads(&node, diagnostics);
     if diagnostics.error_count() > before {
+        also(&node, diagnostics);
         return None;
     }
     // Of the right shape: what the readers still refuse is what cannot be run.
@@ -98,6 +102,23 @@ pub fn read_with(
         }
     }
     Some(job)
+}
+
+/// Adds what could not be run of a job that is refused already, as warnings, so that it need not be
+/// mended twice. On lines where something is reported it would only be said again.
+fn also(node: &Node, diagnostics: &mut Diagnostics) {
+    let Some(actions) = node.get("actions") else {
+        return;
+    };
+    let mut found = Diagnostics::new();
+    action::actions(actions, Duration::MAX, &mut found);
+    let told: HashSet<u32> = diagnostics.iter().map(|told| told.span.line).collect();
+    for finding in found.sorted() {
+        if finding.severity == Severity::Error && !told.contains(&finding.span.line) {
+            let warning = diagnostics.warning(finding.span, finding.message.clone());
+            warning.hint.clone_from(&finding.hint);
+        }
+    }
 }
 
 /// `upload:` is Basalt's own, and so are the mistakes in it.

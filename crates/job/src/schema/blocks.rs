@@ -268,7 +268,8 @@ impl<S: Sink> Walk<'_, S> {
             });
         }
         for name in unknown {
-            self.unknown(name, &Label::What("the timeout"), ["skip"].into_iter());
+            let what = format!("the timeout {}", label.text());
+            self.unknown(name, &Label::What(&what), ["skip"].into_iter());
         }
     }
 }

@@ -136,6 +136,7 @@ fn the_required_keys_are_named_at_once() {
 1:1 the job needs `visibility`
 1:1 the job needs `device_type`, or `protocols` with `lava-multinode`
 1:11 `timeouts` needs `job`
+2:10 `actions` is empty: there is nothing to do
 ");
     insta::assert_snapshot!(places("").join("\n"), @r"
 1:1 the job must be a mapping, found nothing
@@ -243,7 +244,12 @@ fn definitions_are_checked_to_their_steps() {
 9:13 `name` must be a name of letters, digits, `-`, `_` and `.`, found the text `a/b`
 11:20 `lava-signal` must be one of `kmsg`, `stdout`, found the text `serial`
 12:7 unknown key `branch` in this test definition has no effect
+13:20 `1A` in `parameters` cannot name a shell variable
+13:30 `B` must be a single value, found a list
 15:28 `format` must be `Lava-Test Test Definition 1.0`, found the text `Lava-Test Test Definition 1.1`
+16:19 `deps` in `install` is not supported yet
+16:40 `git-repos` in `install` is not supported yet
+17:9 `parse` in the inline definition is not supported yet
 20:13 item 1 of `steps` must be a text, found a mapping
 21:13 item 2 of `steps` must be a text, found a list
 22:12 item 3 of `steps` must be a text, found nothing
@@ -279,6 +285,10 @@ fn actions_have_one_key_and_one_namespace() {
 9:16 there is no `to: tfpt`
 10:3 item 4 of `actions` must be a mapping of an action to its block, found the text `boot`
 11:67 `namespace` must be a name other than `common` and `docker-test-shell`, found the text `common`
+12:50 `prompts` is empty
+12:65 more than one namespace in a job is not supported yet
+12:90 `connection-namespace: c` is not supported yet
+12:114 `role` in this boot action is not supported yet
 13:110 `auto_login` needs `username`
 13:110 `auto_login` needs `password_prompt`
 ");
@@ -302,6 +312,9 @@ fn files_are_checked_before_anything_is_fetched() {
 8:32 `type` must be one of `image`, `uimage`, `zimage`, found the text `vmlinux`
 9:10 `dtb` must be a mapping, found the text `http://host/x.dtb`
 10:66 `compression` must be one of `bz2`, `gz`, `xz`, `zip`, `zstd`, found the text `gzip`
+11:22 a URL has no blanks in it
+11:83 `md5sum` and `sha256sum` exclude each other
+12:11 this deploy action names no file to deploy
 ");
 }
 

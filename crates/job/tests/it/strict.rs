@@ -48,6 +48,13 @@ error: the timeout `action` has more than one unit
   |                                                              ^^
   = help: use one unit, such as `minutes: 90`
 
+warning: this deploy action names no file to deploy
+ --> job.yaml:7:5
+  |
+7 |     to: tftp
+  |     ^^^^^^^^
+  = help: add `kernel`, and `ramdisk` or `nfsrootfs`
+
 error: unknown key `kernal` in this deploy action
  --> job.yaml:8:5
   |
@@ -74,6 +81,12 @@ error: unknown key `monitors` in this test action
 16 |     monitors: []
    |     ^^^^^^^^
    = help: keys that it may have too: connection-namespace, disconnect_connection, docker, downloads-namespace, failure_retry, failure_retry_interval, namespace, protocols, repeat, role, timeout, timeouts
+
+warning: `definitions` is empty
+  --> job.yaml:17:18
+   |
+17 |     definitions: []
+   |                  ^^
 ");
 }
 
