@@ -40,7 +40,14 @@ pub(crate) fn written() -> SyntaxConfig {
 /// Jinja2 refuses it when it compiles it.
 pub(crate) fn rewrite(name: &str, text: &str) -> Result<String, Error> {
     let text = untrimmed(text.replace("\r\n", "\n").replace('\r', "\n"));
-    let tree = parse(&text, name, original())?;
+    let again;
+    let (text, tree) = match parse(&text, name, original()) {
+        Ok(tree) => (&text, tree),
+        Err(error) => {
+            again = otherwise(&text, &error).ok_or(error)?;
+            (&again, parse(&again, name, original())?)
+        }
+    };
     let ast::Stmt::Template(template) = &tree else {
         return Err(Error::new(
             ErrorKind::SyntaxError,
@@ -48,7 +55,7 @@ pub(crate) fn rewrite(name: &str, text: &str) -> Result<String, Error> {
         ));
     };
     let mut writer = Writer {
-        original: &text,
+        original: text,
         ..Writer::default()
     };
     writer.top(&template.children)?;
@@ -115,6 +122,63 @@ fn untrimmed(text: String) -> String {
     }
     made.push_str(rest);
     made
+}
+
+/// The template with what Jinja2 takes and minijinja refuses written otherwise, if that is why it
+/// was refused: a tuple without parentheses in `{{ a, b }}`, and `{% set loop = … %}`.
+fn otherwise(text: &str, error: &Error) -> Option<String> {
+    let detail = error.detail()?;
+    if text.contains("raw") {
+        return None;
+    }
+    if detail.ends_with("reserved variable name loop") {
+        let mut made = text.to_owned();
+        for word in ["set loop ", "set loop="] {
+            made = made.replace(word, &word.replace("loop", "loop__0"));
+        }
+        return Some(made);
+    }
+    if !detail.ends_with("expected end of variable block") {
+        return None;
+    }
+    let mut parts = text.split("{{");
+    let mut made = parts.next()?.to_owned();
+    for part in parts {
+        made.push_str("{{");
+        match part.find("}}") {
+            Some(end) if has_outer_comma(&part[..end]) => {
+                let inner = &part[..end];
+                let body = inner
+                    .trim_start_matches(['-', '+'])
+                    .trim_end_matches(['-', '+']);
+                let (before, after) = inner.split_once(body)?;
+                made.push_str(&format!("{before}({body}){after}{}", &part[end..]));
+            }
+            _ => made.push_str(part),
+        }
+    }
+    Some(made)
+}
+
+/// Whether a comma stands outside quotations and brackets.
+fn has_outer_comma(text: &str) -> bool {
+    let (mut depth, mut quote) = (0, None);
+    let mut letters = text.chars();
+    while let Some(one) = letters.next() {
+        match (quote, one) {
+            (Some(_), '\\') => {
+                letters.next();
+            }
+            (Some(mark), one) if mark == one => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(one),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth -= 1,
+            (None, ',') if depth == 0 => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// What Jinja2 refuses and minijinja takes.

@@ -16,8 +16,8 @@ mod device;
 mod tools;
 mod words;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use basalt_jinja::{Engine as Templates, RenderError};
 use basalt_yaml::Diagnostics;
@@ -33,7 +33,14 @@ pub(crate) use board::read;
 pub struct Library {
     engine: Templates,
     dictionaries: BTreeMap<String, LabFile>,
+    profiles: Mutex<Profiles>,
 }
+
+/// Profiles that have been asked for, by board and context.
+type Profiles = HashMap<(String, String), Arc<BoardProfile>>;
+
+/// No more profiles are kept: a lab's boards with some contexts each.
+const KEPT: usize = 10_000;
 
 impl Library {
     /// Takes those of `files` that are LAVA's ([`FileKind::LavaType`], [`FileKind::LavaDevice`]).
@@ -64,6 +71,7 @@ impl Library {
         Self {
             engine: Templates::new(move |name| texts.get(name).cloned()),
             dictionaries,
+            profiles: Mutex::default(),
         }
     }
 
@@ -89,8 +97,23 @@ impl Library {
         context: &Map<String, Json>,
         diagnostics: &mut Diagnostics,
     ) -> Option<BoardProfile> {
+        let key = (board.to_owned(), Json::Object(context.clone()).to_string());
+        if let Some(known) = self.profiles().get(&key) {
+            return Some(BoardProfile::clone(known));
+        }
         let file = board::board(self, board, context, &[], &mut Vec::new(), diagnostics)?;
-        crate::read::profile(file, diagnostics)
+        let profile = crate::read::profile(file, diagnostics)?;
+        let mut profiles = self.profiles();
+        if profiles.len() >= KEPT {
+            profiles.clear();
+        }
+        profiles.insert(key, Arc::new(profile.clone()));
+        Some(profile)
+    }
+
+    fn profiles(&self) -> MutexGuard<'_, Profiles> {
+        // What is in it is whole, whoever panicked beside it.
+        self.profiles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The dictionary's file.
