@@ -14,7 +14,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::oracle::Oracle;
-use crate::{process, suite, workspace};
+use crate::{process, suite, templates, workspace};
 
 /// What `cargo xtask campaign` takes.
 #[derive(Args, Clone, Debug)]
@@ -56,6 +56,11 @@ const CAMPAIGNS: &[Campaign] = &[
         name: "jobs",
         about: "600 drawn jobs a case, taken or refused here and by two releases of LAVA's schema",
         run: jobs,
+    },
+    Campaign {
+        name: "templates",
+        about: "LAVA's device types, as they are, with variables and broken: here and by Jinja2",
+        run: |case| templates::case(case.seed),
     },
     Campaign {
         name: "fuzz",
@@ -355,7 +360,7 @@ fn tuxlava_jobs(seed: u64) -> Result<PathBuf> {
         process::run(
             Command::new("python3")
                 .arg(workspace::root().join("crates/job/tests/it/lava/tuxlava_jobs.py"))
-                .args([seed.to_string(), "240".to_owned()])
+                .args([seed.to_string(), "60".to_owned()])
                 .arg(&drawn)
                 .env("PYTHONPATH", &library),
             LIMIT,

@@ -40,11 +40,11 @@ const NEW_PACKAGES: [&str; 9] = [
     "python3-asgiref",
     "python3-django",
     "python3-jinja2",
-    "python3-markupsafe/stable",
+    "python3-markupsafe/bookworm",
     "python3-sqlparse",
     "python3-voluptuous",
     // Made for the interpreter of this host.
-    "python3-yaml/stable",
+    "python3-yaml/bookworm",
 ];
 
 /// Debian's development line, and the stable one for what is compiled.
