@@ -13,6 +13,7 @@ mod events;
 mod language;
 mod measure;
 mod simulated;
+mod templates;
 
 use std::fs;
 use std::path::PathBuf;
@@ -106,6 +107,10 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "language",
         measure: language::measure,
+    },
+    Bench {
+        name: "templates",
+        measure: templates::measure,
     },
     Bench {
         name: "boards",

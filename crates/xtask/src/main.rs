@@ -16,6 +16,7 @@ mod progress;
 mod rack;
 mod suite;
 mod tally;
+mod templates;
 mod tidy;
 mod workspace;
 

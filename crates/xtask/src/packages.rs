@@ -34,7 +34,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("npm", "fetches what that needs"),
     ("postgresql", "the second database of the tests"),
     ("python3", "the independent recomputation of results"),
-    ("python3-jinja2", "renders LAVA's templates, to compare with"),
+    (
+        "python3-jinja2",
+        "renders LAVA's templates, to compare with",
+    ),
     (
         "python3-yaml",
         "PyYAML, with which the reading of YAML is compared",
