@@ -360,7 +360,7 @@ fn tuxlava_jobs(seed: u64) -> Result<PathBuf> {
         process::run(
             Command::new("python3")
                 .arg(workspace::root().join("crates/job/tests/it/lava/tuxlava_jobs.py"))
-                .args([seed.to_string(), "240".to_owned()])
+                .args([seed.to_string(), "60".to_owned()])
                 .arg(&drawn)
                 .env("PYTHONPATH", &library),
             LIMIT,
