@@ -48,9 +48,16 @@ pub fn render(arguments: &LavaRenderArguments, terminal: Terminal) -> anyhow::Re
             ));
         }
     };
-    let text = rendered.map_err(|error| refused(error.to_string()))?;
-    terminal.write(&text);
-    Ok(Exit::DONE)
+    match rendered {
+        Ok(text) => {
+            terminal.write(&text);
+            Ok(Exit::DONE)
+        }
+        Err(error) => {
+            terminal.note_raw(&format!("error: {error}\n"));
+            Ok(Exit::NO)
+        }
+    }
 }
 
 /// A JSON object, written out or in a file.
