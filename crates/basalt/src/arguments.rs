@@ -211,6 +211,9 @@ pub struct CheckArguments {
     /// Job files
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// Refuse what LAVA's strict schema refuses: keys that nobody knows are errors then
+    #[arg(long)]
+    pub strict: bool,
     /// Write the mistakes to standard output as a JSON list of severity, message, hint, file, line
     /// and column
     #[arg(long)]
@@ -274,6 +277,7 @@ pub enum LabVerb {
     Check(LabCheckArguments),
     Diff(LabDiffArguments),
     Apply(LabApplyArguments),
+    Lava(LavaArguments),
 }
 
 /// Check the files of a lab
@@ -295,6 +299,44 @@ pub struct LabCheckArguments {
     /// and column
     #[arg(long)]
     pub json: bool,
+}
+
+/// Work with the files of a LAVA lab
+#[derive(Debug, Args)]
+pub struct LavaArguments {
+    #[command(subcommand)]
+    pub verb: LavaVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LavaVerb {
+    Render(LavaRenderArguments),
+}
+
+/// Render a device type or a device dictionary of LAVA
+///
+/// Writes the text alone, byte for byte as LAVA's Jinja2 does. Needs no lab and no server.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  basalt lab lava render --types /usr/share/lava-server/device-types juno-uboot
+  basalt lab lava render --types types/ --dictionary devices/juno-01.jinja2 \\
+    --context '{\"extra_kernel_args\": \"quiet\"}'
+
+Exit codes: 0 rendered, 1 the templates have a mistake, 64 command line.")]
+pub struct LavaRenderArguments {
+    /// A directory of *.jinja2 device types; of several, the first that has a name counts
+    #[arg(long, value_name = "DIR", required = true)]
+    pub types: Vec<PathBuf>,
+    /// The device dictionary to render
+    #[arg(long, value_name = "FILE", conflicts_with = "device_type")]
+    pub dictionary: Option<PathBuf>,
+    /// Variables of a job's context: a JSON object, or a file that holds one
+    #[arg(long, value_name = "JSON")]
+    pub context: Option<String>,
+    /// The device type to render, with or without .jinja2
+    #[arg(value_name = "TYPE", required_unless_present = "dictionary")]
+    pub device_type: Option<String>,
 }
 
 /// Switch a board's power, or read it

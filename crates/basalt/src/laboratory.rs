@@ -18,6 +18,9 @@ use crate::terminal::Terminal;
 /// No job and no file of a lab is larger; what is, is another kind of file.
 const LARGEST_FILE: u64 = basalt_yaml::MAX_BYTES as u64 + 1;
 
+/// Where LAVA's packages put device types.
+const LAVA_TYPES: &str = "/usr/share/lava-server/device-types";
+
 /// Texts that were read, and what is wrong in them.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -66,13 +69,25 @@ impl Reading {
     /// # Errors
     /// The file cannot be read.
     pub fn job(&mut self, path: &Path) -> anyhow::Result<Option<Job>> {
+        self.job_with(path, &basalt_job::Options::default())
+    }
+
+    /// The same in another reading.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn job_with(
+        &mut self,
+        path: &Path,
+        options: &basalt_job::Options,
+    ) -> anyhow::Result<Option<Job>> {
         let text = read_text(path)?;
         let name = path.display().to_string();
         self.sources.push(Source {
             name: name.clone(),
             text: text.clone(),
         });
-        let definition = basalt_job::read(&name, &text, &mut self.diagnostics);
+        let definition = basalt_job::read_with(&name, &text, options, &mut self.diagnostics);
         Ok(definition.map(|definition| Job {
             sha256: Sha256(sha2::Sha256::digest(text.as_bytes()).into()),
             text,
@@ -248,7 +263,52 @@ fn lab_files(directory: &Path) -> anyhow::Result<(Vec<LabFile>, Vec<PassedOver>)
             }
         }
     }
+    files.extend(lava_files(directory, &files)?);
     Ok((files, passed_over))
+}
+
+/// Where `lava:` of a lab's own file leads, if it has one: a directory with `devices/` and, unless
+/// LAVA's own are installed here, `device-types/`.
+fn lava_directory(directory: &Path, files: &[LabFile]) -> Option<PathBuf> {
+    let head = files.iter().find(|file| file.path == FileKind::LAB)?;
+    let node = basalt_yaml::parse_own_file(&head.path, &head.text, &mut Diagnostics::new())?;
+    let named = node.get(FileKind::LAVA)?.source_text()?.to_owned();
+    Some(directory.join(named))
+}
+
+/// LAVA's files: every dictionary, and the device types that these need.
+fn lava_files(directory: &Path, files: &[LabFile]) -> anyhow::Result<Vec<LabFile>> {
+    let Some(place) = lava_directory(directory, files) else {
+        return Ok(Vec::new());
+    };
+    let [(devices, _), (types, _)] = FileKind::LAVA_DIRECTORIES;
+    let mut found = Vec::new();
+    let mut wanted = Vec::new();
+    for (name, path) in entries(&place.join(devices))? {
+        let below = format!("{}/{devices}/{name}", FileKind::LAVA);
+        if FileKind::of(&below).is_some() {
+            let text = read_text(&path)?;
+            wanted.extend(basalt_lab::lava::references(&text));
+            found.push(LabFile { path: below, text });
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(name) = wanted.pop() {
+        let below = format!("{}/{types}/{name}", FileKind::LAVA);
+        if FileKind::of(&below).is_none() || !seen.insert(name.clone()) {
+            continue;
+        }
+        let places = [
+            place.join(types).join(&name),
+            Path::new(LAVA_TYPES).join(&name),
+        ];
+        if let Some(path) = places.iter().find(|path| path.is_file()) {
+            let text = read_text(path)?;
+            wanted.extend(basalt_lab::lava::references(&text));
+            found.push(LabFile { path: below, text });
+        }
+    }
+    Ok(found)
 }
 
 /// What is in a directory: names and paths, sorted.
@@ -265,7 +325,7 @@ fn entries(directory: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
 }
 
 /// Reads a text; what is not UTF-8 or far too large is refused by its name.
-fn read_text(path: &Path) -> anyhow::Result<String> {
+pub fn read_text(path: &Path) -> anyhow::Result<String> {
     use std::io::Read;
     let name = || path.display();
     let file = std::fs::File::open(path)
@@ -274,10 +334,18 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
     file.take(LARGEST_FILE)
         .read_to_end(&mut bytes)
         .map_err(|error| refused(format!("cannot read {}: {error}", name())))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        refused(format!("{} is not UTF-8: byte {place} is wrong", name()))
-    })
+    let mut diagnostics = Diagnostics::new();
+    match basalt_yaml::decode(&bytes, &mut diagnostics) {
+        Some(text) => Ok(text.into_owned()),
+        None => {
+            let why = diagnostics.iter().next().map(|one| match one.span.line {
+                0 => one.message.clone(),
+                line => format!("line {line}, column {}: {}", one.span.column, one.message),
+            });
+            let why = why.unwrap_or_default();
+            Err(refused(format!("cannot read {}: {why}", name())))
+        }
+    }
 }
 
 /// A path that holds wherever the program is started.

@@ -2,187 +2,150 @@
 
 use std::time::Duration;
 
-use basalt_yaml::{Diagnostics, Field, MapReader, Node, Span, closest};
+use basalt_yaml::{Diagnostics, MapReader, Node, Span, Value};
 
-use crate::definition::{Action, ActionKind, Timeout};
-use crate::values::unsupported;
+use crate::definition::{Action, ActionKind, Other};
+use crate::values::{number, strings, unsupported, whole};
 use crate::{boot, deploy, test, timeouts};
 
-const KINDS: &[&str] = &["deploy", "boot", "test"];
-const LAVA_KINDS: &[&str] = &["command", "repeat"];
+const NAMES: [&str; 4] = ["deploy", "boot", "test", "command"];
 
-/// LAVA keeps these for itself.
-const RESERVED_NAMESPACES: &[&str] = &["common", "docker-test-shell"];
-
-/// Reads `actions`. `job` is the limit of the whole job, where that could be read.
-pub(crate) fn actions(field: Field<'_>, job: Option<Duration>) -> Option<Vec<Action>> {
-    let (node, diagnostics) = field.into_parts()?;
-    let items = Field::new(&node, "`actions`", diagnostics).list()?;
+/// Reads `actions`, whose shape has been checked. `job` is the limit of the whole job.
+pub(crate) fn actions(node: &Node, job: Duration, found: &mut Diagnostics) -> Vec<Action> {
+    let items = node.as_seq().unwrap_or_default();
     if items.is_empty() {
-        diagnostics.error(node.span, "`actions` is empty: there is nothing to do");
-        return None;
+        found
+            .error(node.span, "`actions` is empty: there is nothing to do")
+            .with_hint("a job deploys, boots and tests");
     }
-    let read: Vec<Option<Action>> = items
+    let blocks: Vec<(&'static str, Span, &Node)> = items
         .iter()
-        .map(|item| action(item, job, diagnostics))
+        .filter_map(Node::as_map)
+        .flatten()
+        .filter_map(|(name, block)| {
+            let known = NAMES.iter().find(|known| name.as_str() == Some(**known))?;
+            Some((*known, name.span, block))
+        })
         .collect();
-    namespaces(&items, diagnostics);
-    read.into_iter().collect()
+    one_namespace(&blocks, found);
+    blocks
+        .into_iter()
+        .filter_map(|(name, span, block)| action(name, span, block, job, found))
+        .collect()
 }
 
-fn action(item: &Node, job: Option<Duration>, diagnostics: &mut Diagnostics) -> Option<Action> {
-    let (name, block, span) = kind(item, diagnostics)?;
-    let mut reader = MapReader::new(&block, format!("this {name} action"), diagnostics)?;
-    let common = common(&mut reader, job);
-    let limit = common.timeout.map(|timeout| timeout.duration).or(job);
+fn action(
+    name: &'static str,
+    span: Span,
+    block: &Node,
+    job: Duration,
+    found: &mut Diagnostics,
+) -> Option<Action> {
+    let mut reader = MapReader::new(block, format!("this {name} action"), found)?;
+    unsupported(&mut reader, "repeat", None);
+    unsupported(&mut reader, "protocols", None);
+    unsupported(
+        &mut reader,
+        "role",
+        Some("a job runs on one board by itself"),
+    );
+    connection_namespace(&mut reader);
+    let attempts = attempts(&mut reader, "failure_retry");
+    let repeat = reader.node().get("repeat").and_then(whole_or_more);
+    let timeout = timeouts::under(block, "timeout");
+    let limit = timeout.map_or(job, |timeout| timeout.duration);
     let kind = match name {
         "deploy" => deploy::read(reader).map(ActionKind::DeployTftp),
         "boot" => boot::read(reader).map(ActionKind::BootUBoot),
-        _ => test::read(reader, limit),
+        "test" => test::read(reader, limit),
+        _ => {
+            reader.diagnostics().error(
+                span,
+                "the action `command` is not supported yet; supported: deploy, boot, test",
+            );
+            None
+        }
     };
+    let other = || {
+        let word = match name {
+            "deploy" => block.get("to"),
+            "boot" => block.get("method"),
+            "command" => block.get("name"),
+            _ => None,
+        };
+        ActionKind::Other(Other {
+            action: name,
+            word: word.and_then(Node::as_str).map(str::to_owned),
+            block: block.clone(),
+        })
+    };
+    let text = |key: &str| block.get(key)?.as_str().map(str::to_owned);
     Some(Action {
         span,
-        timeout: common.timeout,
-        timeouts: common.timeouts,
-        failure_retry: common.failure_retry,
-        failure_retry_interval: common.failure_retry_interval,
-        namespace: common.namespace,
-        kind: kind?,
+        timeout,
+        timeouts: timeouts::by_name(block.get("timeouts")),
+        failure_retry: attempts,
+        failure_retry_interval: block
+            .get("failure_retry_interval")
+            .and_then(number)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        repeat,
+        namespace: text("namespace"),
+        connection_namespace: text("connection-namespace"),
+        roles: block.get("role").map(strings).unwrap_or_default(),
+        protocols: block.get("protocols").map(Node::to_json),
+        kind: kind.unwrap_or_else(other),
     })
 }
 
-/// An action is a mapping with one key. Returns the key and what is under it.
-fn kind(item: &Node, diagnostics: &mut Diagnostics) -> Option<(&'static str, Node, Span)> {
-    if item.is_broken() {
-        return None;
-    }
-    let entry = match item.as_map() {
-        Some([entry]) => entry,
-        Some([_, (second, _), ..]) => {
-            diagnostics
-                .error(second.span, "an action has one key: deploy, boot or test")
-                .with_hint("begin each action with `- `, and indent what belongs to it further");
-            return None;
-        }
-        _ => {
-            diagnostics
-                .error(
-                    item.span,
-                    format!("an action must be a mapping, found {}", item.describe()),
-                )
-                .with_hint("such as `- deploy:` with its keys below");
-            return None;
-        }
-    };
-    let (key, block) = entry;
-    let name = key.source_text().unwrap_or_default();
-    if let Some(known) = KINDS.iter().find(|known| **known == name) {
-        return Some((known, block.clone(), key.span));
-    }
-    if LAVA_KINDS.contains(&name) {
-        let message =
-            format!("the action `{name}` is not supported yet; supported: deploy, boot, test");
-        diagnostics.error(key.span, message);
-        return None;
-    }
-    let diagnostic = diagnostics.error(key.span, format!("there is no action `{name}`"));
-    diagnostic.with_hint(match closest(name, KINDS.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => "actions are deploy, boot and test".to_owned(),
-    });
-    None
+fn whole_or_more(node: &Node) -> Option<u32> {
+    whole(node).and_then(|number| u32::try_from(number).ok())
 }
 
-struct Common {
-    timeout: Option<Timeout>,
-    timeouts: Vec<(String, Timeout)>,
-    failure_retry: Option<u32>,
-    failure_retry_interval: Option<Duration>,
-    namespace: Option<String>,
-}
-
-fn common(reader: &mut MapReader<'_>, job: Option<Duration>) -> Common {
-    let (timeout, timeouts) = timeouts::of_block(reader, job);
-    unsupported(reader, "repeat", None);
-    unsupported(reader, "protocols", None);
-    unsupported(reader, "role", Some("a job runs on one board by itself"));
-    let retry = reader.optional("failure_retry").int(1..=1000);
-    let interval = reader.optional("failure_retry_interval").int(0..=86_400);
-    Common {
-        timeout,
-        timeouts,
-        failure_retry: retry.and_then(|number| u32::try_from(number).ok()),
-        failure_retry_interval: interval
-            .and_then(|number| u64::try_from(number).ok())
-            .map(Duration::from_secs),
-        namespace: namespaces_of(reader),
+/// LAVA takes any number here, and counts with whole ones.
+fn attempts(reader: &mut MapReader<'_>, key: &str) -> Option<u32> {
+    const MOST: u32 = 1000;
+    let node = reader.node().get(key)?.clone();
+    let number = whole_or_more(&node).filter(|number| *number <= MOST);
+    if number.is_none() {
+        let message = format!(
+            "`{key}` must be a whole number from 1 to {MOST}, found {}",
+            node.describe()
+        );
+        reader.diagnostics().error(node.span, message);
     }
+    number
 }
 
-/// The namespace; that of the connection can only be the same one.
-fn namespaces_of(reader: &mut MapReader<'_>) -> Option<String> {
-    let own = namespace(reader.optional("namespace"));
-    let (connection, span) = reader
-        .optional("connection-namespace")
-        .spanned(Field::string)
-        .unzip();
-    if let (Some(connection), Some(span)) = (connection, span)
-        && own.as_ref() != Some(&connection)
+/// The namespace of the connection can only be the action's own.
+fn connection_namespace(reader: &mut MapReader<'_>) {
+    let node = reader.node().clone();
+    if let Some(connection) = node.get("connection-namespace")
+        && node.get("namespace").map(Node::value) != Some(connection.value())
     {
-        let message = format!("`connection-namespace: {connection}` is not supported yet");
-        let diagnostic = reader.diagnostics().error(span, message);
+        let name = connection.as_str().unwrap_or_default();
+        let message = format!("`connection-namespace: {name}` is not supported yet");
+        let diagnostic = reader.diagnostics().error(connection.span, message);
         diagnostic.with_hint("a job has one board, one console and one namespace");
     }
-    own
 }
 
-fn namespace(field: Field<'_>) -> Option<String> {
-    let (node, diagnostics) = field.into_parts()?;
-    let name = Field::new(&node, "`namespace`", diagnostics).string()?;
-    if RESERVED_NAMESPACES.contains(&name.as_str()) {
-        diagnostics.error(node.span, format!("the namespace `{name}` is reserved"));
-        return None;
-    }
-    Some(name)
-}
-
-/// One namespace at most, and either everywhere or nowhere, as LAVA wants it.
-fn namespaces(items: &[Node], diagnostics: &mut Diagnostics) {
-    let blocks: Vec<(&Node, &Node)> = items
+/// One namespace at most. That all actions have it, or none, has been checked.
+fn one_namespace(blocks: &[(&'static str, Span, &Node)], found: &mut Diagnostics) {
+    let mut named = blocks
         .iter()
-        .filter_map(Node::as_map)
-        .filter(|entries| entries.len() == 1)
-        .filter_map(<[_]>::first)
-        .map(|(key, block)| (key, block))
-        .collect();
-    let named: Vec<&Node> = blocks
-        .iter()
-        .filter_map(|(_, block)| block.get("namespace"))
-        .collect();
-    let Some(first) = named.first() else {
-        return;
-    };
-    let name = first.source_text().unwrap_or_default();
-    for other in &named {
-        if other.value() != first.value() {
-            diagnostics
-                .error(
-                    other.span,
-                    "more than one namespace in a job is not supported yet",
-                )
-                .with_hint(format!("the first action with a namespace has `{name}`"));
-        }
-    }
-    for (key, block) in &blocks {
-        if block.as_map().is_some() && block.get("namespace").is_none() {
-            diagnostics
-                .error(
-                    key.span,
-                    "this action has no namespace although others have one",
-                )
-                .with_hint(format!(
-                    "add `namespace: {name}`, or remove it from the others"
-                ));
-        }
+        .filter_map(|(_, _, block)| block.get("namespace"));
+    let Some(first) = named.next() else { return };
+    for other in named.filter(|other| other.value() != first.value()) {
+        let name = match first.value() {
+            Value::String(name) => name.to_string(),
+            _ => String::new(),
+        };
+        found
+            .error(
+                other.span,
+                "more than one namespace in a job is not supported yet",
+            )
+            .with_hint(format!("the first action with a namespace has `{name}`"));
     }
 }

@@ -10,6 +10,40 @@ use crate::values::unsupported;
 const LAVA_SCHEMES: &[&str] = &["scp", "rclone", "downloads", "lxc"];
 const SCHEMES: &str = "http, https, file";
 
+/// Basalt's own: a file that comes with the job. Its name may go where the files of all jobs lie.
+pub(crate) const UPLOAD: &str = "upload:";
+
+/// The names of all files that must come with a job, in the order in which they are named.
+pub(crate) fn uploads(node: &Node, found: &mut Vec<Spanned<String>>) {
+    for item in node.as_seq().unwrap_or_default() {
+        uploads(item, found);
+    }
+    for (key, value) in node.as_map().unwrap_or_default() {
+        let name = value
+            .as_str()
+            .filter(|_| matches!(key.as_str(), Some("url" | "repository")))
+            .and_then(|url| url.strip_prefix(UPLOAD));
+        match name {
+            Some(name) => found.push(Spanned {
+                value: name.to_owned(),
+                span: value.span,
+            }),
+            None => uploads(value, found),
+        }
+    }
+}
+
+/// Whether a file may come under this name: it must be no path.
+pub(crate) fn is_upload_name(name: &str) -> bool {
+    const LONGEST: usize = 200;
+    !name.is_empty()
+        && name.len() <= LONGEST
+        && !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
+}
+
 /// Reads the keys of a URL object; the caller reads its own keys before and finishes the reader.
 pub(crate) fn read(reader: &mut MapReader<'_>) -> Option<Artifact> {
     let url = url(reader.required("url"));
@@ -85,6 +119,12 @@ fn url(field: Field<'_>) -> Option<Spanned<String>> {
             diagnostics
                 .error(span, "a `file:` URL must name an absolute path")
                 .with_hint("such as `file:///srv/images/Image`");
+            return None;
+        }
+        (Some("upload"), _) => {
+            diagnostics
+                .error(span, "files that come with a job are not supported yet")
+                .with_hint(format!("supported: {SCHEMES}"));
             return None;
         }
         (Some(scheme), _) if LAVA_SCHEMES.contains(&scheme) => {

@@ -1,11 +1,11 @@
 //! `boot`.
 
-use basalt_yaml::{Field, MapReader, Node, Unknown, Value};
+use basalt_yaml::{Field, MapReader, Node, Value};
 
 use crate::definition::{AutoLogin, BootUBoot, Commands, Spanned};
 use crate::values::{choice, only, regex, unsupported, without_effect};
 
-/// LAVA's other methods (facts: LAVA 2026.07).
+/// LAVA's other methods (facts: LAVA 2026.10).
 const LAVA_METHODS: &[&str] = &[
     "avh",
     "barebox",
@@ -22,7 +22,6 @@ const LAVA_METHODS: &[&str] = &[
     "ipxe",
     "jlink",
     "kexec",
-    "lxc",
     "minimal",
     "monitor",
     "musca",
@@ -73,7 +72,6 @@ pub(crate) fn read(mut reader: MapReader<'_>) -> Option<BootUBoot> {
         "type",
         "the kernel's type stands in the deploy action",
     );
-    reader.finish(Unknown::Warn);
     Some(BootUBoot {
         commands: commands?,
         prompts: prompts?,
@@ -158,7 +156,6 @@ fn auto_login(field: Field<'_>) -> Option<AutoLogin> {
         .optional("login_commands")
         .texts()
         .unwrap_or_default();
-    reader.finish(Unknown::Warn);
     Some(AutoLogin {
         login_prompt: login_prompt?.0,
         username: username?,
@@ -188,6 +185,5 @@ fn parameters(field: Field<'_>) -> (Option<String>, Option<String>) {
         "shutdown-message",
         "boards are switched off, not shut down",
     );
-    reader.finish(Unknown::Warn);
     (start, last)
 }

@@ -6,8 +6,11 @@
 use std::time::Duration;
 
 use basalt_model::Sha256;
-use basalt_yaml::Span;
+use basalt_yaml::{Diagnostic, Diagnostics, Node, Span};
 use serde::Serialize;
+
+use crate::multinode::Protocols;
+use crate::notify::Notify;
 
 /// One job, as read. Field by field LAVA's job definition (facts: LAVA 2026.07 schemas), and our
 /// `realtime` test kind.
@@ -33,8 +36,33 @@ pub struct JobDefinition {
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Variables for the board's test shell.
     pub environment: Vec<(String, String)>,
+    /// The one dispatcher that the job wants; nobody asks for it yet.
+    pub worker: Option<String>,
+    /// Values for the host and the board that no log shows.
+    pub secrets: Vec<(String, String)>,
+    /// Who is told of the job's end.
+    pub notify: Option<Notify>,
+    /// Several boards, or a network block device.
+    pub protocols: Protocols,
+    /// Bring the board back to fastboot at the end.
+    pub reboot_to_fastboot: bool,
     /// The actions, in order.
     pub actions: Vec<Action>,
+    /// `url: upload:NAME`: the names of the files that must come with the job.
+    pub uploads: Vec<Spanned<String>>,
+    /// What LAVA takes and Basalt cannot run, each at its place. A job that has any is read, shown
+    /// and checked, but no plan is made of it.
+    pub refusals: Vec<Diagnostic>,
+}
+
+impl JobDefinition {
+    /// Adds [`JobDefinition::refusals`] as warnings, for those who only want to know.
+    pub fn warn_of_refusals(&self, diagnostics: &mut Diagnostics) {
+        for refusal in &self.refusals {
+            let warning = diagnostics.warning(refusal.span, refusal.message.clone());
+            warning.hint.clone_from(&refusal.hint);
+        }
+    }
 }
 
 /// A value and where it stands in the job's text.
@@ -108,8 +136,16 @@ pub struct Action {
     pub failure_retry: Option<u32>,
     /// `failure_retry_interval`: the pause between attempts.
     pub failure_retry_interval: Option<Duration>,
+    /// `repeat`: how often the action is performed.
+    pub repeat: Option<u32>,
     /// LAVA's `namespace`; one console a job is run now, so only one namespace.
     pub namespace: Option<String>,
+    /// `connection-namespace`: whose console is used.
+    pub connection_namespace: Option<String>,
+    /// The roles that perform it, in a multinode job.
+    pub roles: Vec<String>,
+    /// What it asks of a protocol, as JSON.
+    pub protocols: Option<serde_json::Value>,
     /// What it does.
     pub kind: ActionKind,
 }
@@ -129,6 +165,19 @@ pub enum ActionKind {
     TestDefinitions(Vec<TestDefinition>),
     /// `test` with `realtime`: our own.
     TestRealtime(Vec<Phase>),
+    /// What Basalt cannot run yet; [`JobDefinition::refusals`] says so.
+    Other(Other),
+}
+
+/// An action that has the right shape and cannot be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Other {
+    /// `deploy`, `boot`, `test` or `command`.
+    pub action: &'static str,
+    /// The destination, method or command.
+    pub word: Option<String>,
+    /// All that stands in it.
+    pub block: Node,
 }
 
 /// `deploy`, `to: tftp`.

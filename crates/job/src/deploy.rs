@@ -1,12 +1,12 @@
 //! `deploy`.
 
-use basalt_yaml::{MapReader, Unknown};
+use basalt_yaml::MapReader;
 
 use crate::artifact;
 use crate::definition::{Artifact, DeployTftp, KernelType, NfsRoot, Ramdisk};
 use crate::values::{choice, unsupported};
 
-/// LAVA's other destinations (facts: LAVA 2026.07).
+/// LAVA's other destinations (facts: LAVA 2026.10).
 const LAVA_DESTINATIONS: &[&str] = &[
     "avh",
     "docker",
@@ -16,7 +16,6 @@ const LAVA_DESTINATIONS: &[&str] = &[
     "flasher",
     "fvp",
     "iso-installer",
-    "lxc",
     "mps",
     "musca",
     "nbd",
@@ -72,7 +71,6 @@ pub(crate) fn read(mut reader: MapReader<'_>) -> Option<DeployTftp> {
             .error(span, "this deploy action names no file to deploy");
         diagnostic.with_hint("add `kernel`, and `ramdisk` or `nfsrootfs`");
     }
-    reader.finish(Unknown::Warn);
     Some(DeployTftp {
         kernel,
         dtb,
@@ -91,9 +89,7 @@ fn object<'r>(reader: &'r mut MapReader<'_>, key: &str) -> Option<MapReader<'r>>
 
 fn plain(reader: &mut MapReader<'_>, key: &str) -> Option<Artifact> {
     let mut object = object(reader, key)?;
-    let artifact = artifact::read(&mut object);
-    object.finish(Unknown::Warn);
-    artifact
+    artifact::read(&mut object)
 }
 
 fn kernel(reader: &mut MapReader<'_>) -> Option<(Artifact, KernelType)> {
@@ -112,7 +108,6 @@ fn kernel(reader: &mut MapReader<'_>) -> Option<(Artifact, KernelType)> {
             .with_hint("write `type: image` (booti), `zimage` (bootz) or `uimage` (bootm)");
     }
     let artifact = artifact::read(&mut object);
-    object.finish(Unknown::Warn);
     Some((artifact?, kind.unwrap_or(KernelType::Image)))
 }
 
@@ -125,7 +120,6 @@ fn ramdisk(reader: &mut MapReader<'_>, has_modules: bool) -> Option<Ramdisk> {
     let install_overlay = object.optional("install_overlay").boolean().unwrap_or(true);
     install_modules(&mut object, has_modules);
     let artifact = artifact::read(&mut object);
-    object.finish(Unknown::Warn);
     Some(Ramdisk {
         artifact: artifact?,
         uboot_header,
@@ -139,7 +133,6 @@ fn nfsrootfs(reader: &mut MapReader<'_>, has_modules: bool) -> Option<NfsRoot> {
     let install_overlay = object.optional("install_overlay").boolean().unwrap_or(true);
     install_modules(&mut object, has_modules);
     let artifact = artifact::read(&mut object);
-    object.finish(Unknown::Warn);
     Some(NfsRoot {
         artifact: artifact?,
         prefix,

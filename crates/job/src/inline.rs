@@ -1,6 +1,6 @@
 //! "Lava-Test Test Definition 1.0", written into the job (facts: LAVA 2026.07).
 
-use basalt_yaml::{Diagnostics, Field, MapReader, Node, Unknown, Value};
+use basalt_yaml::{Diagnostics, Field, MapReader, Node, Value};
 
 use crate::definition::InlineDefinition;
 use crate::values::{unsupported, variables};
@@ -37,11 +37,7 @@ pub(crate) fn read(
     }
     let install_steps = install(reader.optional_or_null("install"), skip);
     let steps = match reader.required("run").map("`run`") {
-        Some(mut run) => {
-            let steps = steps(run.required("steps"), "`steps`");
-            run.finish(Unknown::Warn);
-            steps
-        }
+        Some(mut run) => steps(run.required("steps"), "`steps`"),
         None => None,
     };
     let expected = reader
@@ -53,7 +49,6 @@ pub(crate) fn read(
         "parse",
         Some("report results with lava-test-case"),
     );
-    reader.finish(Unknown::Warn);
     let (name, description) = metadata?;
     Some(InlineDefinition {
         name,
@@ -75,7 +70,6 @@ fn metadata(reader: &mut MapReader<'_>) -> Option<(String, Option<String>)> {
     for key in ["maintainer", "os", "scope", "devices", "environment"] {
         metadata.ignore(key);
     }
-    metadata.finish(Unknown::Warn);
     format?;
     Some((name?, description))
 }
@@ -115,7 +109,6 @@ fn install(field: Field<'_>, skip: &[String]) -> Vec<String> {
         }
     }
     let steps = steps(reader.optional_or_null("steps"), "`steps`").unwrap_or_default();
-    reader.finish(Unknown::Warn);
     if skipped("steps") { Vec::new() } else { steps }
 }
 

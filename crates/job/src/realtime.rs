@@ -15,6 +15,7 @@ use std::time::Duration;
 use basalt_yaml::{Diagnostics, Field, MapReader, Node, Span, Unknown, format_duration};
 
 use crate::definition::{Load, Measure, Phase};
+use crate::timeouts;
 use crate::values::{choice, suite_name};
 
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -47,8 +48,29 @@ const OTHER_LOADS: &[&str] = &[
     "kernel-build",
 ];
 
+/// Reports the mistakes of all `realtime` blocks of a job: they are Basalt's own, and refused like
+/// any other mistake of a job's shape.
+pub(crate) fn check(job: &Node, diagnostics: &mut Diagnostics) {
+    let limit = |node: &Node, key: &str| timeouts::duration_of(node.get(key)?);
+    let whole = job
+        .get("timeouts")
+        .and_then(|node| limit(node, "job"))
+        .unwrap_or(Duration::MAX);
+    let actions = job.get("actions").and_then(Node::as_seq);
+    for test in actions
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| item.get("test"))
+    {
+        if let Some(node) = test.get("realtime") {
+            let own = limit(test, "timeout").unwrap_or(whole);
+            phases(Field::new(node, "`realtime`", diagnostics), own);
+        }
+    }
+}
+
 /// Reads the phases. `limit` is the time that the block may take.
-pub(crate) fn phases(field: Field<'_>, limit: Option<Duration>) -> Option<Vec<Phase>> {
+pub(crate) fn phases(field: Field<'_>, limit: Duration) -> Option<Vec<Phase>> {
     let (node, diagnostics) = field.into_parts()?;
     let items = Field::new(&node, "`realtime`", diagnostics).list()?;
     if items.is_empty() {
@@ -64,9 +86,7 @@ pub(crate) fn phases(field: Field<'_>, limit: Option<Duration>) -> Option<Vec<Ph
     let total = phases
         .iter()
         .try_fold(Duration::ZERO, |sum, phase| sum.checked_add(phase.duration));
-    if let Some(limit) = limit
-        && total.is_none_or(|total| total >= limit)
-    {
+    if total.is_none_or(|total| total >= limit) {
         let message = format!(
             "the phases measure for {} together, but this action has only {}",
             total.map_or_else(|| "too long".to_owned(), format_duration),

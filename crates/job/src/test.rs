@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use basalt_yaml::{Diagnostics, Field, MapReader, Node, Unknown};
+use basalt_yaml::{Diagnostics, Field, MapReader, Node};
 
 use crate::definition::{ActionKind, TestDefinition};
 use crate::values::{choice, suite_name, unsupported, variables};
 use crate::{inline, realtime};
 
 /// Reads the keys of a test block. `limit` is the time that it may take.
-pub(crate) fn read(mut reader: MapReader<'_>, limit: Option<Duration>) -> Option<ActionKind> {
+pub(crate) fn read(mut reader: MapReader<'_>, limit: Duration) -> Option<ActionKind> {
     let supported = "supported: definitions (inline), realtime";
     for key in ["docker", "monitors", "interactive", "services"] {
         unsupported(&mut reader, key, Some(supported));
@@ -17,7 +17,7 @@ pub(crate) fn read(mut reader: MapReader<'_>, limit: Option<Duration>) -> Option
     let refused = ["monitors", "interactive", "services"]
         .iter()
         .any(|key| reader.has(key));
-    let kind = match reader.at_most_one(&["definitions", "realtime"]) {
+    match reader.at_most_one(&["definitions", "realtime"]) {
         Some("definitions") => {
             reader.ignore("realtime");
             definitions(reader.required("definitions")).map(ActionKind::TestDefinitions)
@@ -33,9 +33,7 @@ pub(crate) fn read(mut reader: MapReader<'_>, limit: Option<Duration>) -> Option
             diagnostic.with_hint(supported);
             None
         }
-    };
-    reader.finish(Unknown::Warn);
-    kind
+    }
 }
 
 fn definitions(field: Field<'_>) -> Option<Vec<TestDefinition>> {
@@ -90,7 +88,6 @@ fn definition(item: &Node, diagnostics: &mut Diagnostics) -> Option<TestDefiniti
         }
     }
     let inline = repository.and_then(|node| inline::read(&node, &skip, reader.diagnostics()));
-    reader.finish(Unknown::Warn);
     let mut inline = inline?;
     if let Some(expected) = expected {
         inline.expected = expected;

@@ -1,76 +1,30 @@
-//! The keys at the top of a job.
+//! What stands at the top of a job, its shape checked.
 
-use basalt_yaml::{Diagnostics, Field, MapReader, Node, Unknown, Value, closest};
+use basalt_yaml::{Diagnostics, Field, MapReader, Node, Value};
 
 use crate::definition::{ContextValue, JobDefinition, Spanned, Visibility};
-use crate::values::{unsupported, variables, without_effect};
-use crate::{action, timeouts};
+use crate::multinode::Protocols;
+use crate::values::{self, number, unsupported, variables, without_effect};
+use crate::{action, artifact, multinode, notify, timeouts};
 
-/// LAVA's names in `context` (facts: LAVA 2026.07, lava_common/schemas).
-const CONTEXT: &[&str] = &[
-    "arch",
-    "boot_character_delay",
-    "boot_console",
-    "boot_retry",
-    "boot_root",
-    "booti_dtb_addr",
-    "booti_kernel_addr",
-    "booti_ramdisk_addr",
-    "bootloader_prompt",
-    "bootm_dtb_addr",
-    "bootm_kernel_addr",
-    "bootm_ramdisk_addr",
-    "bootz_dtb_addr",
-    "bootz_kernel_addr",
-    "bootz_ramdisk_addr",
-    "console_device",
-    "cpu",
-    "custom_kernel_args",
-    "deploy_character_delay",
-    "extra_kernel_args",
-    "extra_nfsroot_args",
-    "extra_options",
-    "failure_retry",
-    "guestfs_driveid",
-    "guestfs_interface",
-    "guestfs_size",
-    "kernel_loglevel",
-    "kernel_start_message",
-    "lava_test_results_dir",
-    "machine",
-    "memory",
-    "menu_interrupt_prompt",
-    "model",
-    "monitor",
-    "mustang_menu_list",
-    "netdevice",
-    "no_kvm",
-    "no_network",
-    "serial",
-    "test_character_delay",
-    "tftp_mac_address",
-    "uboot_altbank",
-    "uboot_extra_error_message",
-    "uboot_needs_interrupt",
-    "vga",
-];
+const MEDIUM: u8 = 50;
 
-const LONGEST_NAME: usize = 200;
-
-/// Reads the whole job.
-pub(crate) fn job(node: &Node, diagnostics: &mut Diagnostics) -> Option<JobDefinition> {
-    let mut reader = MapReader::new(node, "the job", diagnostics)?;
-    let job_name = job_name(reader.required("job_name"));
-    let device_type = spanned(reader.optional("device_type"));
-    let device = spanned(reader.optional("device"));
-    let timeouts = timeouts::of_job(&mut reader);
-    let visibility = visibility(reader.required("visibility"));
-    let priority = priority(reader.optional("priority"));
-    let tags = reader.optional("tags").strings().unwrap_or_default();
-    let context = context(reader.optional("context"));
-    let metadata = metadata(reader.optional_or_null("metadata"));
+/// Reads the whole job. What cannot be run is an error in `found`, and the job is whole all the
+/// same; None only where the shape is not a job's.
+pub(crate) fn job(node: &Node, found: &mut Diagnostics) -> Option<JobDefinition> {
+    let timeouts = timeouts::of_job(node)?;
+    let visibility = visibility(node.get("visibility")?)?;
+    let job_name = node.get("job_name")?.as_str()?.to_owned();
+    let context = context(node.get("context"), found);
+    let protocols = node
+        .get("protocols")
+        .map_or_else(Protocols::default, |node| multinode::read(node, found));
+    let actions = action::actions(node.get("actions")?, timeouts.job.duration, found);
+    let mut uploads = Vec::new();
+    artifact::uploads(node.get("actions")?, &mut uploads);
+    let mut reader = MapReader::new(node, "the job", found)?;
     let environment =
-        variables(reader.optional_or_null("environment"), "`environment`").unwrap_or_default();
+        variables(reader.optional("environment"), "`environment`").unwrap_or_default();
     unsupported(&mut reader, "secrets", None);
     unsupported(
         &mut reader,
@@ -78,142 +32,111 @@ pub(crate) fn job(node: &Node, diagnostics: &mut Diagnostics) -> Option<JobDefin
         Some("a job runs on one board by itself"),
     );
     unsupported(&mut reader, "reboot_to_fastboot", None);
-    without_effect(
-        &mut reader,
-        "notify",
-        "there is no server that could notify",
-    );
+    without_effect(&mut reader, "notify", "nobody is told of a job's end yet");
     without_effect(
         &mut reader,
         "worker",
-        "there is no server that could choose",
+        "the board decides which dispatcher serves it",
     );
-    let limit = timeouts.as_ref().map(|timeouts| timeouts.job.duration);
-    let actions = action::actions(reader.required("actions"), limit);
-    reader.finish(Unknown::Warn);
     Some(JobDefinition {
-        job_name: job_name?,
-        device_type,
-        device,
-        timeouts: timeouts?,
-        visibility: visibility?,
-        priority,
-        tags,
+        job_name,
+        device_type: spanned(node, "device_type"),
+        device: spanned(node, "device"),
+        worker: text(node, "worker"),
+        timeouts,
+        visibility,
+        priority: node.get("priority").map_or(MEDIUM, priority),
+        tags: node.get("tags").map(values::strings).unwrap_or_default(),
         context,
-        metadata,
+        metadata: match node.get("metadata").map(Node::to_json) {
+            Some(serde_json::Value::Object(metadata)) => metadata,
+            _ => serde_json::Map::new(),
+        },
         environment,
-        actions: actions?,
+        secrets: secrets(node),
+        notify: node.get("notify").and_then(notify::read),
+        protocols,
+        reboot_to_fastboot: matches!(
+            node.get("reboot_to_fastboot").map(Node::value),
+            Some(Value::Bool(true))
+        ),
+        actions,
+        uploads,
+        refusals: Vec::new(),
     })
 }
 
-fn spanned(field: Field<'_>) -> Option<Spanned<String>> {
-    let (value, span) = field.spanned(Field::string)?;
-    Some(Spanned { value, span })
+fn text(node: &Node, key: &str) -> Option<String> {
+    node.get(key)?.as_str().map(str::to_owned)
 }
 
-fn job_name(field: Field<'_>) -> Option<String> {
-    let (node, diagnostics) = field.into_parts()?;
-    let name = Field::new(&node, "`job_name`", diagnostics).string()?;
-    let length = name.chars().count();
-    if (1..=LONGEST_NAME).contains(&length) {
-        return Some(name);
-    }
-    let message = format!("`job_name` must have 1 to {LONGEST_NAME} characters, this has {length}");
-    diagnostics.error(node.span, message);
-    None
+fn spanned(node: &Node, key: &str) -> Option<Spanned<String>> {
+    let node = node.get(key)?;
+    Some(Spanned {
+        value: node.as_str()?.to_owned(),
+        span: node.span,
+    })
 }
 
-fn visibility(field: Field<'_>) -> Option<Visibility> {
-    let (node, diagnostics) = field.into_parts()?;
-    match node.value() {
-        Value::Map(_) => {
-            let mut reader = MapReader::new(&node, "`visibility`", diagnostics)?;
-            let groups = reader.required("group").strings();
-            reader.finish(Unknown::Warn);
-            groups.map(Visibility::Group)
+fn visibility(node: &Node) -> Option<Visibility> {
+    Some(match (node.value(), node.as_str()) {
+        (Value::Map(_), _) => {
+            Visibility::Group(node.get("group").map(values::strings).unwrap_or_default())
         }
-        _ => Field::new(&node, "`visibility`", diagnostics).word(&[
-            ("public", Visibility::Public),
-            ("personal", Visibility::Personal),
-        ]),
+        (_, Some("personal")) => Visibility::Personal,
+        (_, Some("public")) => Visibility::Public,
+        _ => return None,
+    })
+}
+
+fn priority(node: &Node) -> u8 {
+    match node.as_str() {
+        Some("low") => 0,
+        Some("high") => 100,
+        Some(_) => MEDIUM,
+        None => {
+            let value = number(node).unwrap_or(f64::from(MEDIUM)).clamp(0.0, 100.0);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 0 and 100"
+            )]
+            let value = value.round() as u8;
+            value
+        }
     }
 }
 
-fn priority(field: Field<'_>) -> u8 {
-    const MEDIUM: u8 = 50;
-    let Some((node, diagnostics)) = field.into_parts() else {
-        return MEDIUM;
-    };
-    let field = Field::new(&node, "`priority`", diagnostics);
-    let read = match node.value() {
-        Value::Int(_) => field
-            .int(0..=100)
-            .and_then(|number| u8::try_from(number).ok()),
-        _ => field.word(&[("low", 0), ("medium", MEDIUM), ("high", 100)]),
-    };
-    read.unwrap_or(MEDIUM)
+fn secrets(node: &Node) -> Vec<(String, String)> {
+    node.get("secrets")
+        .and_then(Node::as_map)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str()?.to_owned(), value.as_str()?.to_owned())))
+        .collect()
 }
 
-fn context(field: Field<'_>) -> Vec<(String, Spanned<ContextValue>)> {
-    let Some((node, diagnostics)) = field.into_parts() else {
-        return Vec::new();
-    };
-    let Some(entries) = node.as_map() else {
-        let message = format!("`context` must be a mapping, found {}", node.describe());
-        diagnostics.error(node.span, message);
-        return Vec::new();
-    };
+/// The template variables of a job or a role.
+pub(crate) fn context(
+    node: Option<&Node>,
+    found: &mut Diagnostics,
+) -> Vec<(String, Spanned<ContextValue>)> {
+    let entries = node.and_then(Node::as_map).unwrap_or_default();
     let mut context = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let name = key.source_text().unwrap_or_default();
-        if !CONTEXT.contains(&name) {
-            let message =
-                format!("`{name}` is none of the variables that LAVA allows in `context`");
-            let diagnostic = diagnostics.warning(key.span, message);
-            if let Some(meant) = closest(name, CONTEXT.iter().copied()) {
-                diagnostic.with_hint(format!("did you mean `{meant}`?"));
-            }
-        }
         let span = value.span;
-        let value = context_value(value, name, diagnostics);
+        let value = context_value(value, name, found);
         context.extend(value.map(|value| (name.to_owned(), Spanned { value, span })));
     }
     context
 }
 
-fn context_value(value: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<ContextValue> {
-    if value.is_broken() {
-        return None;
-    }
-    let written = || value.source_text().unwrap_or_default().to_owned();
-    match value.value() {
-        Value::Int(number) => Some(ContextValue::Integer(*number)),
-        Value::String(_) | Value::Float(_) => Some(ContextValue::Text(written())),
-        Value::Bool(value) => Some(ContextValue::Text(value.to_string())),
-        Value::Seq(_) => Field::new(value, format!("`{name}`"), diagnostics)
-            .texts()
-            .map(ContextValue::List),
-        Value::Null | Value::Map(_) => {
-            let message = format!(
-                "`{name}` must be a text, a number or a list, found {}",
-                value.describe()
-            );
-            diagnostics.error(value.span, message);
-            None
-        }
-    }
-}
-
-fn metadata(field: Field<'_>) -> serde_json::Map<String, serde_json::Value> {
-    let Some((node, diagnostics)) = field.into_parts() else {
-        return serde_json::Map::new();
-    };
-    match node.to_json() {
-        serde_json::Value::Object(map) => map,
-        _ => {
-            let message = format!("`metadata` must be a mapping, found {}", node.describe());
-            diagnostics.error(node.span, message);
-            serde_json::Map::new()
-        }
-    }
+fn context_value(value: &Node, name: &str, found: &mut Diagnostics) -> Option<ContextValue> {
+    Some(match value.value() {
+        Value::Int(number) => ContextValue::Integer(*number),
+        Value::Bool(value) => ContextValue::Text(value.to_string()),
+        Value::Seq(_) => ContextValue::List(Field::new(value, format!("`{name}`"), found).texts()?),
+        _ => ContextValue::Text(value.source_text().unwrap_or_default().to_owned()),
+    })
 }

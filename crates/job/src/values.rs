@@ -81,21 +81,19 @@ pub(crate) fn choice<T: Clone>(
 pub(crate) fn regex(field: Field<'_>, label: &str) -> Option<(String, basalt_yaml::Span)> {
     let (node, diagnostics) = field.into_parts()?;
     let text = Field::new(&node, label, diagnostics).string()?;
-    match Regex::new(&text) {
-        Ok(regex) => {
-            if regex.is_match("") {
-                diagnostics
-                    .error(
-                        node.span,
-                        format!("{label} matches every text, even the empty one"),
-                    )
-                    .with_hint("name something that the board prints");
-                return None;
-            }
-            Some((text, node.span))
+    match matches_nothing(&text) {
+        Ok(true) => {
+            diagnostics
+                .error(
+                    node.span,
+                    format!("{label} matches every text, even the empty one"),
+                )
+                .with_hint("name something that the board prints");
+            None
         }
-        Err(error) => {
-            let message = format!("{label} is no regular expression: {}", reason(&error));
+        Ok(false) => Some((text, node.span)),
+        Err(reason) => {
+            let message = format!("{label} is no regular expression: {reason}");
             let diagnostic = diagnostics.error(node.span, message);
             if text.contains("(?") {
                 diagnostic.with_hint("look-around and back-references are not supported");
@@ -109,10 +107,21 @@ pub(crate) fn regex(field: Field<'_>, label: &str) -> Option<(String, basalt_yam
     }
 }
 
-/// The last line of the error says what is wrong; those before repeat the expression.
-fn reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().last().unwrap_or_default().trim();
+/// Whether an expression matches the empty text; an error if it is none.
+fn matches_nothing(text: &str) -> Result<bool, String> {
+    // A short expression without counted repetition is never too large to be compiled.
+    const SHORT: usize = 200;
+    if text.len() > SHORT || text.contains('{') {
+        let regex = Regex::new(text).map_err(|error| last_line(&error.to_string()))?;
+        return Ok(regex.is_match(""));
+    }
+    let parsed = regex_syntax::parse(text).map_err(|error| last_line(&error.to_string()))?;
+    Ok(parsed.properties().minimum_len() == Some(0))
+}
+
+/// The last line says what is wrong; those before repeat the expression.
+fn last_line(error: &str) -> String {
+    let line = error.lines().last().unwrap_or_default().trim();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
@@ -168,7 +177,7 @@ fn shell_text(value: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option
             return None;
         }
         Value::Null => "None".to_owned(),
-        Value::Seq(_) | Value::Map(_) => {
+        Value::Seq(_) | Value::Map(_) | Value::Foreign(_) => {
             let message = format!(
                 "`{name}` must be a single value, found {}",
                 value.describe()
@@ -202,4 +211,36 @@ pub(crate) fn suite_name(field: Field<'_>) -> Option<String> {
         .error(node.span, format!("`{name}` cannot name a test"))
         .with_hint("letters, digits, `-`, `_` and `.` are allowed");
     None
+}
+
+/// A number as Python counts: true is 1.
+pub(crate) fn number(node: &Node) -> Option<f64> {
+    match node.value() {
+        Value::Bool(value) => Some(f64::from(u8::from(*value))),
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "numbers of a job are small, and compared with small ones"
+        )]
+        Value::Int(value) => Some(*value as f64),
+        Value::Float(value) => Some(*value),
+        _ => None,
+    }
+}
+
+/// A whole number, however it is written: `2` and `2.0`.
+pub(crate) fn whole(node: &Node) -> Option<i64> {
+    match node.value() {
+        Value::Int(value) => Some(*value),
+        Value::Bool(value) => Some(i64::from(*value)),
+        _ => None,
+    }
+}
+
+/// The texts of a list.
+pub(crate) fn strings(node: &Node) -> Vec<String> {
+    node.as_seq()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
 }

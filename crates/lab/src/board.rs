@@ -13,6 +13,8 @@ use crate::values::Values;
 pub(crate) struct BoardFile {
     pub name: Placed<String>,
     pub device_type: Option<Placed<String>>,
+    /// Whether its type is one of LAVA's: then its own values are all that there are.
+    pub of_lava: bool,
     pub tags: Vec<String>,
     pub relay: Option<Placed<String>>,
     pub outlet: Option<Placed<u32>>,
@@ -60,6 +62,7 @@ pub(crate) fn read(node: &Node, diagnostics: &mut Diagnostics) -> Option<BoardFi
     Some(BoardFile {
         name: name?,
         device_type,
+        of_lava: false,
         tags: tags.unwrap_or_default(),
         relay,
         outlet,

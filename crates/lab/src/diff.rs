@@ -353,6 +353,15 @@ fn relay(relay: &Relay) -> Vec<Field> {
                 is_secret: true,
             }));
         }
+        RelayDriver::Commands { on, off } => {
+            let shown = |commands: &[Vec<String>]| {
+                let lines: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
+                lines.join("; ")
+            };
+            fields.push(Field::shown("driver", "commands"));
+            fields.push(Field::shown("on", shown(on)));
+            fields.push(Field::shown("off", shown(off)));
+        }
         RelayDriver::Lcus { path, baud } => {
             fields.push(Field::shown("driver", "lcus"));
             fields.push(Field::shown("at", format!("{} at {baud}", path.display())));

@@ -22,6 +22,10 @@ pub enum FileKind {
     Board,
     /// `device-types/*.yaml`.
     DeviceType,
+    /// `lava/devices/*.jinja2`: a device dictionary of LAVA.
+    LavaDevice,
+    /// `lava/device-types/*.jinja2`: a device type of LAVA.
+    LavaType,
 }
 
 impl FileKind {
@@ -36,12 +40,31 @@ impl FileKind {
         ("device-types", Self::DeviceType),
     ];
 
+    /// Below this name a lab's list of files holds those of the directory that `lava:` in `lab.yaml`
+    /// names, wherever that is.
+    pub const LAVA: &str = "lava";
+
+    /// The directories of LAVA's whose `*.jinja2` belong to a lab.
+    pub const LAVA_DIRECTORIES: [(&str, Self); 2] = [
+        ("devices", Self::LavaDevice),
+        ("device-types", Self::LavaType),
+    ];
+
     /// What a file with this path (relative, with `/`) holds; `None` if it is no part of a lab.
     pub fn of(path: &str) -> Option<Self> {
         if path == Self::LAB {
             return Some(Self::Lab);
         }
         let (directory, file) = path.split_once('/')?;
+        if directory == Self::LAVA {
+            let (directory, file) = file.split_once('/')?;
+            let is_template =
+                file.ends_with(".jinja2") && !file.starts_with('.') && !file.contains('/');
+            return Self::LAVA_DIRECTORIES
+                .iter()
+                .find(|(name, _)| is_template && *name == directory)
+                .map(|(_, kind)| *kind);
+        }
         let is_yaml = file.ends_with(".yaml") && !file.starts_with('.') && !file.contains('/');
         Self::DIRECTORIES
             .iter()

@@ -23,6 +23,8 @@ pub(crate) fn read(node: &Node, diagnostics: &mut Diagnostics) -> LabHead {
         .required("dispatcher")
         .map("`dispatcher`")
         .and_then(|reader| dispatcher::read_default(reader, place));
+    // Whoever opens files has followed it: LAVA's files are among the lab's by now.
+    let _ = reader.optional("lava").text();
     reader.finish(Unknown::Error);
     LabHead { name, dispatcher }
 }

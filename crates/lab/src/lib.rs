@@ -19,6 +19,7 @@ mod dispatcher;
 mod file;
 mod inherit;
 mod lab_file;
+pub mod lava;
 pub mod placeholder;
 pub mod profile;
 mod read;

@@ -131,6 +131,14 @@ pub enum RelayDriver {
         /// User and password, where the device wants them.
         credentials: Option<(String, String)>,
     },
+    /// Commands of the lab's files, run on the dispatcher's host without a shell, one after another
+    /// (decision D21). Cannot be read back; has outlet 1 only.
+    Commands {
+        /// What switches on: programs with their arguments.
+        on: Vec<Vec<String>>,
+        /// What switches off.
+        off: Vec<Vec<String>>,
+    },
     /// LCUS-type serial relay card: four bytes `A0 channel state sum`. Cannot be read back.
     Lcus {
         /// The serial port.

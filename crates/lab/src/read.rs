@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use basalt_model::{BoardName, DispatcherName, RelayName};
-use basalt_yaml::{Diagnostics, Node, Span, parse_file};
+use basalt_yaml::{Diagnostics, Node, Span, parse_own_file};
 
 use crate::board::{self, BoardFile, Line};
 use crate::check::{self, Hosts};
@@ -11,6 +11,7 @@ use crate::dispatcher::{self, DispatcherFile};
 use crate::file::{FileKind, LabFile};
 use crate::inherit::{self, Types};
 use crate::lab_file::{self, LabHead};
+use crate::lava;
 use crate::profile::{
     BoardProfile, ConsoleProfile, ConsoleSource, DispatcherProfile, Lab, NetworkProfile,
     PowerProfile, Relay, ShellProfile, UBootProfile,
@@ -39,7 +40,11 @@ pub fn read(files: &[LabFile], builtin: &[LabFile], diagnostics: &mut Diagnostic
     let (dispatchers, dispatchers_whole) = read_each(dispatchers, dispatcher::read, diagnostics);
     let relays = of_kind(files, FileKind::Relay);
     let (relays, relays_whole) = read_each(relays, relay::read, diagnostics);
-    let (boards, _) = read_each(of_kind(files, FileKind::Board), board::read, diagnostics);
+    let (mut boards, _) = read_each(of_kind(files, FileKind::Board), board::read, diagnostics);
+    let of_lava = lava::read(&lava::Library::new(files), &relays, diagnostics);
+    boards.extend(of_lava.boards);
+    let mut relays = relays;
+    relays.extend(of_lava.relays);
 
     let dispatchers_whole = dispatchers_whole && head.dispatcher.is_some();
     let default_dispatcher = head.dispatcher.as_ref().map(|one| one.name.0.clone());
@@ -87,6 +92,17 @@ pub fn read(files: &[LabFile], builtin: &[LabFile], diagnostics: &mut Diagnostic
     })
 }
 
+/// The profile of a board that is complete in itself, as one of LAVA's is.
+pub(crate) fn profile(board: BoardFile, diagnostics: &mut Diagnostics) -> Option<BoardProfile> {
+    Assembly {
+        types: &Types::new(Vec::new(), Vec::new(), diagnostics),
+        all_types_known: true,
+        report_gaps: true,
+        complained: HashSet::new(),
+    }
+    .board(board, diagnostics)
+}
+
 /// A relay with its dispatcher, which is the lab's where its file names none.
 fn relay(file: RelayFile, default_dispatcher: Option<&DispatcherName>) -> Option<Relay> {
     let mut relay = file.relay?;
@@ -115,7 +131,7 @@ fn read_each<'f, T>(
     let mut found = Vec::new();
     let mut whole = true;
     for file in files {
-        let value = parse_file(&file.path, &file.text, diagnostics)
+        let value = parse_own_file(&file.path, &file.text, diagnostics)
             .and_then(|node| read(&node, diagnostics));
         whole &= value.is_some();
         found.extend(value);
@@ -130,7 +146,7 @@ fn read_head(files: &[LabFile], diagnostics: &mut Diagnostics) -> LabHead {
         diagnostics.error(span, "a lab needs this file, with its name and dispatcher");
         return LabHead::default();
     };
-    parse_file(&file.path, &file.text, diagnostics)
+    parse_own_file(&file.path, &file.text, diagnostics)
         .map(|node| lab_file::read(&node, diagnostics))
         .unwrap_or_default()
 }
@@ -160,7 +176,11 @@ impl Assembly<'_> {
 
     fn board(&mut self, board: BoardFile, diagnostics: &mut Diagnostics) -> Option<BoardProfile> {
         let (type_name, type_span) = board.device_type?;
-        let Some(of_type) = self.types.resolve(&type_name) else {
+        let of_type = match board.of_lava {
+            true => Some(Values::default()),
+            false => self.types.resolve(&type_name),
+        };
+        let Some(of_type) = of_type else {
             if self.all_types_known {
                 diagnostics
                     .error(type_span, format!("there is no type `{type_name}`"))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use basalt_job::JobDefinition;
-use basalt_job::definition::{Action, ActionKind, DeployTftp, TestDefinition};
+use basalt_job::definition::{Action, ActionKind, DeployTftp, Other, TestDefinition};
 use basalt_lab::profile::{BoardProfile, DispatcherProfile, Relay};
 use basalt_model::Sha256;
 use basalt_yaml::{Diagnostic, Diagnostics, Span};
@@ -32,6 +32,10 @@ pub fn plan(
         diagnostics,
         errors: false,
     };
+    for refusal in &job.refusals {
+        let problem = problems.error(refusal.span, refusal.message.clone());
+        problem.hint.clone_from(&refusal.hint);
+    }
     checks::board(job, board, &mut problems);
     let mut board = board.clone();
     let overrides = context::apply(job, &mut board, &mut problems);
@@ -43,6 +47,7 @@ pub fn plan(
         blocks: Vec::new(),
         deployed: None,
         booted: None,
+        unknown_deploy: false,
         stages: 0,
         suites: 0,
     };
@@ -110,6 +115,8 @@ struct Builder<'a> {
     deployed: Option<Deployed<'a>>,
     /// Forgotten at the next deploy: what was deployed has to be booted before it is tested.
     booted: Option<Booted>,
+    /// Something was deployed that cannot be run.
+    unknown_deploy: bool,
     stages: usize,
     suites: usize,
 }
@@ -117,6 +124,11 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn block(&mut self, action: &'a Action, problems: &mut Problems<'_>) {
         let planned = match &action.kind {
+            // The job's refusals have named it; what comes after may still be looked at.
+            ActionKind::Other(other) => {
+                self.passed_over(other);
+                return;
+            }
             ActionKind::DeployTftp(what) => {
                 let planned = deploy::plan(what, problems);
                 self.deployed = Some(Deployed {
@@ -129,6 +141,9 @@ impl<'a> Builder<'a> {
             ActionKind::BootUBoot(what) => {
                 self.booted = Some(Booted { overlay: true });
                 let Some(deployed) = self.deployed else {
+                    if self.unknown_deploy {
+                        return;
+                    }
                     problems
                         .error(action.span, "nothing is deployed before this boot")
                         .with_hint("put a `deploy` block before it");
@@ -172,6 +187,16 @@ impl<'a> Builder<'a> {
         let block = self.timed(action, planned);
         checks::deadlines(action.span, &block, self.board, problems);
         self.blocks.push(block);
+    }
+
+    /// What cannot be run counts as done well, so that it is not blamed a second time for what is
+    /// missing after it.
+    fn passed_over(&mut self, other: &Other) {
+        match other.action {
+            "deploy" => self.unknown_deploy = true,
+            "boot" => self.booted = Some(Booted { overlay: true }),
+            _ => {}
+        }
     }
 
     /// Marks in the deploy block where a boot wants the overlay; says whether it gets one.

@@ -1,10 +1,10 @@
 //! Which deadline an action gets: LAVA's order of precedence, and what holds where nobody says.
 //!
-//! LAVA (facts: lava_common/timeout.py of LAVA 2026.07), from the weakest to the strongest: 30 s,
-//! the job's `timeouts: action`, the board type's `timeouts` by action, the block's `timeout`, for
-//! what is tried several times the block's time divided by the attempts, the job's
-//! `timeouts: actions` by action, the block's `timeouts` by action. Nothing outlasts its block and
-//! no block outlasts the job.
+//! LAVA (facts: the pipelines that LAVA 2026.10 makes of jobs), from the weakest to the strongest:
+//! 30 s, the job's `timeouts: action`, the board type's `timeouts` by action, the block's `timeout`,
+//! for the children of what is tried several times their parent's time divided by the attempts, the
+//! job's `timeouts: actions` by action, the block's `timeouts` by action. Nothing outlasts what it
+//! stands under, and no block outlasts the job.
 //!
 //! Where this goes beyond LAVA: a block of which nobody says anything may use the job's time, and
 //! the actions in [`action_takes_what_remains`] then may use their block's; 30 s is no answer for a
@@ -116,7 +116,48 @@ fn block_total(
     (total.min(job.job.duration), skip)
 }
 
+/// Where an action stands in LAVA's tree of a block: under which other action, None for the block
+/// itself, and whether what it stands under is tried several times. What is not performed here on
+/// its own (`uboot-commands`, `download-retry`) may still be named in a job's timeouts.
+struct Place {
+    under: Option<&'static str>,
+    retried: bool,
+}
+
+fn place(action: &str) -> Place {
+    const COMMANDS: &str = "uboot-commands";
+    const DOWNLOAD: &str = "download-retry";
+    let (under, retried) = match action {
+        action::LOGIN => (Some(action::AUTO_LOGIN), true),
+        action::RESET
+        | action::INTERRUPT
+        | action::COMMANDS
+        | action::AUTO_LOGIN
+        | action::EXPECT_SHELL
+        | action::ENVIRONMENT => (Some(COMMANDS), false),
+        action::HTTP_DOWNLOAD | action::FILE_DOWNLOAD => (Some(DOWNLOAD), true),
+        action::OVERLAY | action::PREPARE_TFTP | DOWNLOAD => (None, false),
+        _ => (None, true),
+    };
+    Place { under, retried }
+}
+
+/// What is said of an action, and no more than what it stands under has.
 fn of_action(
+    job: &JobTimeouts,
+    board_type: &[(String, Duration)],
+    block: &BlockTimeouts<'_>,
+    total: Duration,
+    action: &str,
+) -> Duration {
+    let above = match place(action).under {
+        Some(under) => of_action(job, board_type, block, total, under),
+        None => total,
+    };
+    own(job, board_type, block, total, action).min(above)
+}
+
+fn own(
     job: &JobTimeouts,
     board_type: &[(String, Duration)],
     block: &BlockTimeouts<'_>,
@@ -127,13 +168,18 @@ fn of_action(
     if let Some(timeout) = by_the_job {
         return timeout.duration;
     }
-    if block.attempts > 1 {
+    let place = place(action);
+    if block.attempts > 1 && place.retried {
+        let whole = match place.under {
+            Some(under) => own(job, board_type, block, total, under),
+            None => total,
+        };
         // Whole milliseconds: a third of a minute reads better in messages than its nanoseconds.
-        let share = (total / block.attempts).as_millis();
+        let share = (whole / block.attempts).as_millis();
         return Duration::from_millis(u64::try_from(share).unwrap_or(u64::MAX));
     }
-    if block.timeout.is_some() {
-        return total;
+    if let Some(timeout) = block.timeout {
+        return timeout.duration;
     }
     if let Some(duration) = of_type(board_type, action) {
         return duration;
@@ -299,14 +345,14 @@ mod tests {
                 (60, 30, 30),
             ),
             (
-                "the job's word for the action over the block and the attempts",
+                "the job's word for the action over the block, within one attempt",
                 Stated {
                     block: Some(300),
                     attempts: Some(3),
                     job_interrupt: Some(200),
                     ..Stated::default()
                 },
-                (300, 200, 100),
+                (300, 100, 100),
             ),
             (
                 "the block's word for the action over the job's",
@@ -325,7 +371,26 @@ mod tests {
                     job_block: Some(400),
                     ..Stated::default()
                 },
-                (400, 400, 400),
+                (400, 300, 300),
+            ),
+            (
+                "the type's word within one attempt, where the block has none of its own",
+                Stated {
+                    job_action: Some(180),
+                    type_interrupt: Some(40),
+                    attempts: Some(3),
+                    ..Stated::default()
+                },
+                (180, 40, 60),
+            ),
+            (
+                "a short action stays short over several attempts",
+                Stated {
+                    type_block: Some(180),
+                    attempts: Some(3),
+                    ..Stated::default()
+                },
+                (180, 30, 60),
             ),
             (
                 "no action outlasts its block",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use basalt_lab::profile::{Relay, RelayDriver};
 use basalt_model::PowerState;
 
+use crate::commands::CommandRelay;
 use crate::http::{HttpRelay, TASMOTA};
 use crate::lcus::LcusRelay;
 
@@ -50,6 +51,7 @@ impl Fault {
 pub(crate) enum Driver {
     Http(HttpRelay),
     Lcus(LcusRelay),
+    Commands(CommandRelay),
 }
 
 impl Driver {
@@ -57,6 +59,9 @@ impl Driver {
         match &relay.driver {
             RelayDriver::Tasmota { url, credentials } => {
                 Self::Http(HttpRelay::new(&TASMOTA, url, credentials.clone()))
+            }
+            RelayDriver::Commands { on, off } => {
+                Self::Commands(CommandRelay::new(on.clone(), off.clone()))
             }
             RelayDriver::Lcus { path, baud } => Self::Lcus(LcusRelay::new(path.clone(), *baud)),
         }
@@ -67,6 +72,7 @@ impl Driver {
         match self {
             Self::Http(relay) => relay.outlets(),
             Self::Lcus(relay) => relay.outlets(),
+            Self::Commands(relay) => relay.outlets(),
         }
     }
 
@@ -74,7 +80,7 @@ impl Driver {
     pub(crate) fn reads_back(&self) -> bool {
         match self {
             Self::Http(_) => true,
-            Self::Lcus(_) => false,
+            Self::Lcus(_) | Self::Commands(_) => false,
         }
     }
 
@@ -87,13 +93,14 @@ impl Driver {
         match self {
             Self::Http(relay) => relay.switch(outlet, on).await,
             Self::Lcus(relay) => relay.switch(outlet, on, bound).await,
+            Self::Commands(relay) => relay.switch(on, bound).await,
         }
     }
 
     pub(crate) async fn read(&mut self, outlet: u32) -> Result<PowerState, Fault> {
         match self {
             Self::Http(relay) => relay.read(outlet).await,
-            Self::Lcus(_) => Ok(PowerState::Unknown),
+            Self::Lcus(_) | Self::Commands(_) => Ok(PowerState::Unknown),
         }
     }
 }

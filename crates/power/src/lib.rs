@@ -13,6 +13,7 @@
 //! only under a lease), staggering of several boards, and forwarding to a dispatcher that already
 //! owns the relay.
 
+mod commands;
 mod driver;
 mod error;
 mod handle;

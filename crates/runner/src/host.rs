@@ -334,6 +334,8 @@ fn highest_epoch(directory: &Path, board: &BoardName) -> Epoch {
 fn outlet_name(relay: &Relay, outlet: u32) -> String {
     let place = match &relay.driver {
         RelayDriver::Tasmota { url, .. } => format!("tasmota {}", url.trim_end_matches('/')),
+        // What a command switches is known to the command alone: the relay's name must do.
+        RelayDriver::Commands { .. } => format!("commands {}", relay.name),
         RelayDriver::Lcus { path, .. } => {
             let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
             format!("lcus {}", path.display())

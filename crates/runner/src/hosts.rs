@@ -9,7 +9,7 @@ pub fn forbidden_hosts<'l>(
 ) -> Vec<String> {
     let relays = relays.into_iter().filter_map(|relay| match &relay.driver {
         RelayDriver::Tasmota { url, .. } => Some(host_of(url).to_owned()),
-        RelayDriver::Lcus { .. } => None,
+        RelayDriver::Lcus { .. } | RelayDriver::Commands { .. } => None,
     });
     let consoles = boards
         .into_iter()

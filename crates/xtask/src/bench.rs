@@ -6,13 +6,16 @@
 //! - `boot`: the emulated board from power-on to a shell, against a small expect script;
 //! - `simulated`: what Basalt itself costs, on a board that answers at once;
 //! - `served`: what a served lab costs: jobs, memory, logs, answers over HTTP;
+//! - `language`: what reading YAML costs, beside PyYAML;
 //! - `measure` and `events` read what a command cost and what a run said.
 
 mod boot;
 mod events;
+mod language;
 mod measure;
 mod served;
 mod simulated;
+mod templates;
 
 use std::fs;
 use std::path::PathBuf;
@@ -171,6 +174,14 @@ struct Bench {
 
 /// Every bench, in the order in which they are run.
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "language",
+        measure: language::measure,
+    },
+    Bench {
+        name: "templates",
+        measure: templates::measure,
+    },
     Bench {
         name: "boards",
         measure: boards_again,

@@ -4,6 +4,7 @@
 //! a campaign goes on where it was stopped, and the same seed draws the same table again.
 
 mod kills;
+mod language;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -58,6 +59,26 @@ const CAMPAIGNS: &[Campaign] = &[
         name: "kill-run",
         about: "kill -9 of `basalt run`, keeper and both at drawn moments, six simulated boards a case",
         run: kills::run,
+    },
+    Campaign {
+        name: "yaml",
+        about: "100 000 mutated texts a case, read here and by PyYAML",
+        run: language::yaml,
+    },
+    Campaign {
+        name: "jobs",
+        about: "600 drawn jobs a case, taken or refused here and by two releases of LAVA's schema",
+        run: language::jobs,
+    },
+    Campaign {
+        name: "templates",
+        about: "LAVA's device types, as they are, with variables and broken: here and by Jinja2",
+        run: language::templates,
+    },
+    Campaign {
+        name: "fuzz",
+        about: "cargo-fuzz's targets (fuzz/), two minutes each a case; needs its nightly compiler",
+        run: language::fuzz,
     },
 ];
 

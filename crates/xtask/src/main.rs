@@ -8,6 +8,7 @@ mod boards;
 mod campaign;
 mod demo;
 mod kills;
+mod oracle;
 mod packages;
 mod pages;
 mod process;
@@ -15,6 +16,7 @@ mod progress;
 mod rack;
 mod suite;
 mod tally;
+mod templates;
 mod tidy;
 mod workspace;
 

@@ -34,6 +34,14 @@ const NEEDED: &[(&str, &str)] = &[
     ("npm", "fetches what that needs"),
     ("postgresql", "the second database of the tests"),
     ("python3", "the independent recomputation of results"),
+    (
+        "python3-jinja2",
+        "renders LAVA's templates, to compare with",
+    ),
+    (
+        "python3-yaml",
+        "PyYAML, with which the reading of YAML is compared",
+    ),
     ("qemu-system-arm", "the virtual boards"),
     ("tar", "packs and unpacks root file systems"),
     ("u-boot-qemu", "the virtual boards' firmware"),

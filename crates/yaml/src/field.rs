@@ -87,7 +87,9 @@ impl<'d> Field<'d> {
         let node = self.node.as_ref()?;
         match node.value() {
             Value::String(text) => Some(text.to_string()),
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Foreign(_)
+                if node.source_text().is_some() =>
+            {
                 let text = node.source_text().unwrap_or_default();
                 let hint = format!("put it into quotes: \"{}\"", shorten(text));
                 self.refuse_with("a text", Some(hint))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::Span;
+use crate::{Foreign, Span};
 
 /// A value as PyYAML's safe loader would make it.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub enum Value {
     Seq(Vec<Node>),
     /// A mapping, merge keys resolved, each key once, in order. Keys are scalars.
     Map(Vec<(Node, Node)>),
+    /// What has no counterpart in JSON.
+    Foreign(Foreign),
 }
 
 /// How a scalar is written.
@@ -48,7 +50,6 @@ struct Inner {
     value: Value,
     scalar: Option<(Arc<str>, Style)>,
     weight: u64,
-    depth: usize,
     broken: bool,
 }
 
@@ -74,16 +75,23 @@ impl Node {
         Self::new(span, Value::Map(entries), None, false)
     }
 
+    /// A collection that has no counterpart in JSON.
+    pub(crate) fn foreign(span: Span, value: Foreign) -> Self {
+        Self::new(span, Value::Foreign(value), None, false)
+    }
+
     /// What stands in for a value that has been reported already: readers pass over it in silence.
     pub(crate) fn broken(span: Span) -> Self {
         Self::new(span, Value::Null, None, true)
     }
 
     fn new(span: Span, value: Value, scalar: Option<(Arc<str>, Style)>, broken: bool) -> Self {
-        let (children, depth) = match &value {
-            Value::Seq(items) => sums(items.iter()),
-            Value::Map(entries) => sums(entries.iter().flat_map(|(key, value)| [key, value])),
-            _ => (0, 0),
+        let children = match &value {
+            Value::Seq(items) | Value::Foreign(Foreign::Set(items)) => sum(items.iter()),
+            Value::Map(entries) | Value::Foreign(Foreign::Pairs(entries)) => {
+                sum(entries.iter().flat_map(|(key, value)| [key, value]))
+            }
+            _ => 0,
         };
         Self {
             span,
@@ -91,7 +99,6 @@ impl Node {
                 value,
                 scalar,
                 weight: children.saturating_add(1),
-                depth: depth + 1,
                 broken,
             }),
         }
@@ -165,11 +172,6 @@ impl Node {
         self.inner.weight
     }
 
-    /// How deep the tree is; 1 for a scalar.
-    pub(crate) fn depth(&self) -> usize {
-        self.inner.depth
-    }
-
     /// What it is, for messages: `a list`, `the number 5`, `the text "a"`.
     pub fn describe(&self) -> String {
         let text = || shorten(self.source_text().unwrap_or_default());
@@ -181,11 +183,17 @@ impl Node {
             Value::String(_) => format!("the text `{}`", text()),
             Value::Seq(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
+            Value::Foreign(Foreign::BigInt(_)) => format!("the number `{}`", text()),
+            Value::Foreign(Foreign::Date(_) | Foreign::DateTime(_)) => {
+                format!("the date `{}`", text())
+            }
+            Value::Foreign(value) => value.kind().to_owned(),
         }
     }
 
-    /// The value as JSON. Keys become texts as they are written; infinities and NaN, which JSON
-    /// lacks, become the texts that PyYAML reads them from.
+    /// The value as JSON. Keys become texts as they are written; scalars that JSON lacks, such as
+    /// infinities and dates, become the texts that PyYAML reads them from, sets become lists and
+    /// pairs lists of two.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self.value() {
@@ -207,6 +215,16 @@ impl Node {
                     })
                     .collect(),
             ),
+            Value::Foreign(Foreign::Set(items)) => {
+                Json::Array(items.iter().map(Node::to_json).collect())
+            }
+            Value::Foreign(Foreign::Pairs(pairs)) => Json::Array(
+                pairs
+                    .iter()
+                    .map(|(key, value)| Json::Array(vec![key.to_json(), value.to_json()]))
+                    .collect(),
+            ),
+            Value::Foreign(_) => Json::from(self.source_text().unwrap_or_default()),
         }
     }
 }
@@ -218,13 +236,8 @@ impl PartialEq for Node {
     }
 }
 
-fn sums<'n>(nodes: impl Iterator<Item = &'n Node>) -> (u64, usize) {
-    nodes.fold((0, 0), |(weight, depth), node| {
-        (
-            u64::saturating_add(weight, node.weight()),
-            depth.max(node.depth()),
-        )
-    })
+fn sum<'n>(nodes: impl Iterator<Item = &'n Node>) -> u64 {
+    nodes.map(Node::weight).fold(0, u64::saturating_add)
 }
 
 /// The beginning of a text, on one line.

@@ -1,5 +1,7 @@
 //! `basalt check`.
 
+use basalt_job::{Options, Reading as JobReading};
+
 use crate::arguments::CheckArguments;
 use crate::exit::Exit;
 use crate::laboratory::Reading;
@@ -8,11 +10,22 @@ use crate::terminal::{Ink, Terminal};
 /// Checks job files, all of them to their end.
 pub fn perform(arguments: &CheckArguments, terminal: Terminal) -> anyhow::Result<Exit> {
     let mut reading = Reading::default();
+    let options = Options {
+        reading: match arguments.strict {
+            true => JobReading::Strict,
+            false => JobReading::Lax,
+        },
+        ..Options::default()
+    };
     let mut good = Vec::new();
     let mut unreadable = false;
     for path in &arguments.files {
-        match reading.job(path) {
-            Ok(Some(job)) => good.push((path, job.definition)),
+        match reading.job_with(path, &options) {
+            Ok(Some(job)) => {
+                // Whoever checks without a board still wants to know what no board will run.
+                job.definition.warn_of_refusals(&mut reading.diagnostics);
+                good.push((path, job.definition));
+            }
             Ok(None) => {}
             // The others are looked at all the same.
             Err(error) => {

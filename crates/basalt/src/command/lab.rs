@@ -117,6 +117,10 @@ fn board_row(board: &BoardProfile) -> Vec<String> {
 fn relay_row(lab: &Lab, relay: &Relay) -> Vec<String> {
     let (driver, place) = match &relay.driver {
         RelayDriver::Tasmota { url, .. } => ("tasmota", url.clone()),
+        RelayDriver::Commands { on, .. } => {
+            let first = on.first().and_then(|words| words.first());
+            ("commands", first.cloned().unwrap_or_default())
+        }
         RelayDriver::Lcus { path, baud } => ("lcus", format!("{} at {baud}", path.display())),
     };
     let boards: Vec<&str> = lab

@@ -8,6 +8,7 @@ mod dispatch;
 mod in_session;
 mod keeper;
 mod lab;
+mod lava;
 mod plan;
 mod power;
 mod remote;
@@ -15,7 +16,7 @@ mod results;
 mod run;
 mod serve;
 
-use crate::arguments::{Arguments, LabVerb, Verb};
+use crate::arguments::{Arguments, LabVerb, LavaVerb, Verb};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
@@ -51,6 +52,9 @@ pub async fn perform(arguments: Arguments) -> anyhow::Result<Exit> {
             LabVerb::Check(verb) => lab::check(&verb, terminal),
             LabVerb::Diff(verb) => remote::diff(&verb, terminal).await,
             LabVerb::Apply(verb) => remote::apply(&verb, terminal).await,
+            LabVerb::Lava(verb) => match verb.verb {
+                LavaVerb::Render(verb) => lava::render(&verb, terminal),
+            },
         },
         Verb::Power(verb) => power::perform(&verb, state, terminal).await,
         Verb::Console(verb) => console::perform(&verb, state, terminal).await,

@@ -74,7 +74,7 @@ pub fn read(
     if let Some(path) = &path {
         let name = path.display().to_string();
         let text = read_text(path)?;
-        if let Some(node) = basalt_yaml::parse_file(&name, &text, &mut diagnostics) {
+        if let Some(node) = basalt_yaml::parse_own_file(&name, &text, &mut diagnostics) {
             file = file::read(&node, &mut diagnostics);
         }
         sources.push(Source { name, text });

@@ -175,3 +175,49 @@ fn files_that_look_like_the_labs_and_are_not_read_are_named() {
         assert!(checked.stdout.contains(word), "{word}: {}", checked.stdout);
     }
 }
+
+#[test]
+fn a_lava_dictionary_is_rendered_alone_and_a_lab_of_them_is_checked() {
+    let lava = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/tests/lava");
+    let render = |arguments: &[&str]| {
+        let mut command = basalt();
+        command.args(["lab", "lava", "render", "--types"]);
+        command.arg(lava.join("device-types")).args(arguments);
+        said(&mut command)
+    };
+    let golden =
+        |name: &str| std::fs::read_to_string(lava.join(format!("golden/{name}.yaml"))).unwrap();
+    assert_eq!(render(&["own-riscv"]).expect(0).stdout, golden("own-riscv"));
+    let dictionary = lava.join("devices/arm64-1.jinja2");
+    let dictionary = dictionary.to_string_lossy();
+    let text = render(&["--dictionary", &dictionary]).expect(0).stdout;
+    assert_eq!(text, golden("arm64-1"));
+    let context = r#"{"extra_kernel_args": "nosmt"}"#;
+    let text = render(&["--dictionary", &dictionary, "--context", context]);
+    assert!(text.expect(0).stdout.contains("115200 nosmt root="));
+    let refused = render(&["nowhere"]).expect(1);
+    assert!(
+        refused.stderr.contains("nowhere.jinja2"),
+        "{}",
+        refused.stderr
+    );
+
+    let lab = tempfile::tempdir().unwrap();
+    let head = format!(
+        "version: 1\nname: old\ndispatcher: {{address: 10.77.0.1}}\nlava: {}\n",
+        lava.display()
+    );
+    std::fs::write(lab.path().join("lab.yaml"), head).unwrap();
+    let text = said(basalt().args(["lab", "check"]).arg(lab.path()))
+        .expect(0)
+        .stdout;
+    for word in [
+        "arm64-1",
+        "own-arm64",
+        "plug-plug-1.lab:2",
+        "/usr/local/bin/pdu",
+        "x86-1",
+    ] {
+        assert!(text.contains(word), "no {word} in:\n{text}");
+    }
+}

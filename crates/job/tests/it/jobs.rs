@@ -11,13 +11,20 @@ use crate::{shown, with_actions};
 #[test]
 fn a_job_of_lava_users_is_read_with_every_detail() {
     let (job, found) = shown(include_str!("../jobs/u-boot-tftp.yaml"));
-    insta::assert_snapshot!(found, @r"
-warning: `notify` in the job has no effect: there is no server that could notify
+    insta::assert_snapshot!(found, @r#"
+warning: `notify` in the job has no effect: nobody is told of a job's end yet
   --> job.yaml:35:1
    |
 35 | notify:
    | ^^^^^^
-");
+
+warning: `password` must be a text, found the number `0000`
+  --> job.yaml:85:17
+   |
+85 |       password: 0000
+   |                 ^^^^
+   = help: put it into quotes: "0000"
+"#);
     let job = job.expect("only warnings");
     assert_eq!(
         job.device_type.map(|name| name.value).as_deref(),
@@ -154,16 +161,16 @@ fn unknown_keys_are_warnings_with_the_key_that_was_meant() {
     assert!(job.is_some());
     insta::assert_snapshot!(found, @r"
 warning: unknown key `auto-login` in this boot action has no effect
- --> job.yaml:9:5
-  |
-9 |     auto-login: {}
-  |     ^^^^^^^^^^
-  = help: did you mean `auto_login`?
-
-warning: unknown key `colour` in this boot action has no effect
   --> job.yaml:10:5
    |
-10 |     colour: red
+10 |     auto-login: {}
+   |     ^^^^^^^^^^
+   = help: did you mean `auto_login`?
+
+warning: unknown key `colour` in this boot action has no effect
+  --> job.yaml:11:5
+   |
+11 |     colour: red
    |     ^^^^^^
 ");
 }
@@ -173,7 +180,7 @@ fn values_for_the_board_are_pythons_and_surprises_are_warned_of() {
     let text = format!(
         "environment: {{A: yes, B: 0755, C: 1.50, D: 'no', E: 1:30}}\n{}",
         with_actions(
-            "- boot: {method: u-boot, commands: [setenv x 010, 010, boot], prompts: '# '}\n"
+            "- boot: {method: u-boot, commands: [setenv x 010, '010', boot], prompts: '# '}\n"
         )
     );
     let (job, found) = shown(&text);

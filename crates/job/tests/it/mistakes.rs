@@ -4,10 +4,11 @@ use basalt_job::read;
 use basalt_yaml::Diagnostics;
 use proptest::prelude::*;
 
-use crate::{places, shown, with_actions};
+use crate::{places, refusals, shown, with_actions};
 
 const FIVE: &str = "\
 job_name: five mistakes
+device_type: board
 visibility: everybody
 timeouts:
   job: {minutes: 5}
@@ -20,7 +21,8 @@ actions:
     method: u-boot
     commands: ramdisk
     timeout: {minutes: 10}
-    prompts: ['root@[']
+    prompts: ['# ']
+    use_bootscript: 'yes'
 ";
 
 #[test]
@@ -28,46 +30,47 @@ fn five_mistakes_are_five_errors_each_at_its_place() {
     assert_eq!(
         places(FIVE),
         [
-            "2:13 `visibility` must be one of `public`, `personal`, found the text `everybody`",
-            "5:11 the timeout `action` must be a mapping, found the text `30s`",
-            "9:14 unknown key `ulr`, and `kernel` needs `url`",
-            "13:14 this timeout of 10m is larger than the whole job's of 5m",
-            "14:15 the prompt is no regular expression: unclosed character class",
+            "3:13 `visibility` must be one of `public`, `personal`, found the text `everybody`",
+            "6:11 the timeout `action` must be a mapping, found the text `30s`",
+            "10:14 unknown key `ulr`, and `kernel` needs `url`",
+            "14:14 this timeout of 10m is larger than the whole job's of 5m",
+            "16:21 `use_bootscript` must be true or false, found the text `yes`",
         ]
     );
     insta::assert_snapshot!(shown(FIVE).1, @r"
 error: `visibility` must be one of `public`, `personal`, found the text `everybody`
- --> job.yaml:2:13
+ --> job.yaml:3:13
   |
-2 | visibility: everybody
+3 | visibility: everybody
   |             ^^^^^^^^^
 
 error: the timeout `action` must be a mapping, found the text `30s`
- --> job.yaml:5:11
+ --> job.yaml:6:11
   |
-5 |   action: 30s
+6 |   action: 30s
   |           ^^^
   = help: write `action: {minutes: 5}`; units: days, hours, minutes, seconds
 
 error: unknown key `ulr`, and `kernel` needs `url`
- --> job.yaml:9:14
-  |
-9 |     kernel: {ulr: http://host/Image, type: image}
-  |              ^^^
-  = help: did you mean `url`?
+  --> job.yaml:10:14
+   |
+10 |     kernel: {ulr: http://host/Image, type: image}
+   |              ^^^
+   = help: did you mean `url`?
 
 error: this timeout of 10m is larger than the whole job's of 5m
-  --> job.yaml:13:14
+  --> job.yaml:14:14
    |
-13 |     timeout: {minutes: 10}
+14 |     timeout: {minutes: 10}
    |              ^^^^^^^^^^^^^
+   = help: make it shorter, or `timeouts: job:` longer
 
-error: the prompt is no regular expression: unclosed character class
-  --> job.yaml:14:15
+error: `use_bootscript` must be true or false, found the text `yes`
+  --> job.yaml:16:21
    |
-14 |     prompts: ['root@[']
-   |               ^^^^^^^^
-   = help: put a backslash before characters that stand for themselves, such as `\[`
+16 |     use_bootscript: 'yes'
+   |                     ^^^^^
+   = help: write `yes` without quotes
 ");
 }
 
@@ -75,10 +78,11 @@ error: the prompt is no regular expression: unclosed character class
 fn what_lava_has_and_is_not_supported_yet_is_refused_by_name() {
     let text = "\
 job_name: everything
+device_type: board
 visibility: public
 timeouts: {job: {minutes: 10}}
 secrets: {token: x}
-protocols: {lava-multinode: {}}
+protocols: {lava-xnbd: {port: auto}}
 notify: {criteria: {status: complete}}
 actions:
 - deploy: {to: fastboot, images: {boot: {url: http://host/boot.img}}}
@@ -87,29 +91,35 @@ actions:
     kernel: {url: 'scp://host/Image', type: image}
     persistent_nfs: {address: 'host:/root'}
 - boot: {method: grub, commands: ramdisk}
-- boot: {method: u-boot, commands: ramdisk, prompts: '# ', use_bootscript: true, transfer_overlay: {}}
+- boot: {method: u-boot, commands: ramdisk, prompts: '# ', use_bootscript: true, transfer_overlay: {download_command: wget, unpack_command: tar}}
 - test: {docker: {image: debian}, definitions: [{from: git, repository: 'https://host/tests.git', path: t.yaml, name: t}]}
 - test: {monitors: []}
 - test: {interactive: []}
+- test: {services: []}
+- deploy: {to: tftp}
+- boot: {method: u-boot, commands: [], prompts: ['root@[', '.*'], repeat: 2}
 - command: {name: x}
-- repeat: {count: 2, actions: []}
 ";
-    insta::assert_snapshot!(places(text).join("\n"), @r"
-4:1 `secrets` in the job is not supported yet
-5:1 `protocols` in the job is not supported yet
-6:1 `notify` in the job has no effect: there is no server that could notify
-8:16 `to: fastboot` is not supported yet; supported: tftp
-11:19 `scp:` URLs are not supported yet; supported: http, https, file
-12:5 `persistent_nfs` in this deploy action is not supported yet
-13:18 `method: grub` is not supported yet; supported: u-boot
-14:76 `use_bootscript: true` is not supported yet
-14:82 `transfer_overlay` in this boot action is not supported yet
-15:10 `docker` in this test action is not supported yet
-15:56 `from: git` is not supported yet; supported: inline
-16:10 `monitors` in this test action is not supported yet
-17:10 `interactive` in this test action is not supported yet
-18:3 the action `command` is not supported yet; supported: deploy, boot, test
-19:3 the action `repeat` is not supported yet; supported: deploy, boot, test
+    insta::assert_snapshot!(refusals(text).join("\n"), @r"
+5:1 `secrets` in the job is not supported yet
+6:1 `protocols` in the job is not supported yet
+9:16 `to: fastboot` is not supported yet; supported: tftp
+12:19 `scp:` URLs are not supported yet; supported: http, https, file
+13:5 `persistent_nfs` in this deploy action is not supported yet
+14:18 `method: grub` is not supported yet; supported: u-boot
+15:76 `use_bootscript: true` is not supported yet
+15:82 `transfer_overlay` in this boot action is not supported yet
+16:10 `docker` in this test action is not supported yet
+16:56 `from: git` is not supported yet; supported: inline
+17:10 `monitors` in this test action is not supported yet
+18:10 `interactive` in this test action is not supported yet
+19:10 `services` in this test action is not supported yet
+20:11 this deploy action names no file to deploy
+21:36 `commands` is empty
+21:50 the prompt is no regular expression: unclosed character class
+21:60 the prompt matches every text, even the empty one
+21:67 `repeat` in this boot action is not supported yet
+22:3 the action `command` is not supported yet; supported: deploy, boot, test
 ");
 }
 
@@ -124,6 +134,7 @@ fn the_required_keys_are_named_at_once() {
     insta::assert_snapshot!(places("timeouts: {}\nactions: []\n").join("\n"), @r"
 1:1 the job needs `job_name`
 1:1 the job needs `visibility`
+1:1 the job needs `device_type`, or `protocols` with `lava-multinode`
 1:11 `timeouts` needs `job`
 2:10 `actions` is empty: there is nothing to do
 ");
@@ -150,12 +161,13 @@ actions:
 - boot: {method: u-boot, commands: nfs, prompts: '# ', timeouts: {auto-login-action: {hours: 1}}}
 ";
     insta::assert_snapshot!(places(text).join("\n"), @r"
-5:24 the timeout `action` has more than one of days, hours, minutes, seconds
+1:1 the job needs `device_type`, or `protocols` with `lava-multinode`
+5:33 the timeout `action` has more than one unit; they are added up, where LAVA takes that
 6:24 this timeout of 11m is larger than the whole job's of 10m
-6:52 `seconds` must be a whole number from 1 to 3162240000, found the number `0`
+6:52 the timeout `x` must be at least 1, found the number `0`
 6:60 the timeout `y` needs one of days, hours, minutes, seconds, found `minute`
 7:15 the timeout `connection` needs one of days, hours, minutes, seconds
-10:86 this timeout of 1h is larger than the whole job's of 10m
+10:86 this timeout of 1h is larger than the whole job's of 10m, which ends it first
 ");
 }
 
@@ -179,25 +191,25 @@ fn phases_are_checked_word_by_word_and_for_sense() {
 ",
     );
     insta::assert_snapshot!(places(&text).join("\n"), @r"
-8:14 `a b` cannot name a test
-8:28 `measure: rtla` is not supported yet; supported: cyclictest
-9:26 `measure: cyclic` is not supported; supported: cyclictest
-9:44 `duration` must be a duration such as `10s` or `400us`, found the number `10`
-9:58 `interval` must be whole microseconds, at least 100us, found 50us
-9:71 `limit` must be whole microseconds, from 1us to 500ms, found 0s
-9:82 `load: stress-ng` is not supported yet; supported: hackbench
-9:93 `load: hackbnech` is not supported; supported: hackbench
-10:48 `duration` must be whole seconds, at least 1s, found 500ms
-10:80 `priority` must be a whole number from 1 to 99, found the number `100`
-10:97 `preempt_rt` must be one of `required`, `any`, found the boolean `true`
-11:14 a phase named `d` comes before
-11:62 1s at an interval of 20ms are 50 cycles; at least 100 are needed
-11:68 unknown key `limits` in this phase
-11:87 `load` must be a list, found the text `hackbench`
-12:48 `duration` must be whole seconds, at least 1s, found 1s500ms
-12:78 `limit` must be whole microseconds, from 1us to 500ms, found 600ms
-12:103 the load `hackbench` comes twice
-16:7 the phases measure for 20s together, but this action has only 20s
+9:14 `a b` cannot name a test
+9:28 `measure: rtla` is not supported yet; supported: cyclictest
+10:26 `measure: cyclic` is not supported; supported: cyclictest
+10:44 `duration` must be a duration such as `10s` or `400us`, found the number `10`
+10:58 `interval` must be whole microseconds, at least 100us, found 50us
+10:71 `limit` must be whole microseconds, from 1us to 500ms, found 0s
+10:82 `load: stress-ng` is not supported yet; supported: hackbench
+10:93 `load: hackbnech` is not supported; supported: hackbench
+11:48 `duration` must be whole seconds, at least 1s, found 500ms
+11:80 `priority` must be a whole number from 1 to 99, found the number `100`
+11:97 `preempt_rt` must be one of `required`, `any`, found the boolean `true`
+12:14 a phase named `d` comes before
+12:62 1s at an interval of 20ms are 50 cycles; at least 100 are needed
+12:68 unknown key `limits` in this phase
+12:87 `load` must be a list, found the text `hackbench`
+13:48 `duration` must be whole seconds, at least 1s, found 1s500ms
+13:78 `limit` must be whole microseconds, from 1us to 500ms, found 600ms
+13:103 the load `hackbench` comes twice
+17:7 the phases measure for 20s together, but this action has only 20s
 ");
 }
 
@@ -229,25 +241,25 @@ fn definitions_are_checked_to_their_steps() {
 ",
     );
     insta::assert_snapshot!(places(&text).join("\n"), @r"
-8:13 `a/b` cannot name a test
-10:20 `lava-signal` must be one of `kmsg`, `stdout`, found the text `serial`
-11:7 `branch` has no effect on an inline definition
-12:20 `1A` in `parameters` cannot name a shell variable
-12:30 `B` must be a single value, found a list
-14:28 `format` must be one of `Lava-Test Test Definition 1.0`, `Lava-Test-Shell Test Definition 1.0`, found the text `Lava-Test Test Definition 1.1`
-15:19 `deps` in `install` is not supported yet
-15:40 `git-repos` in `install` is not supported yet
-16:9 `parse` in the inline definition is not supported yet
-19:13 a step must be a text, found a mapping
-20:13 a step must be a text, found a list
-21:12 a step must be a text, found nothing
-22:52 `repository` of an inline definition must be the definition itself, found a text
-23:63 `metadata` needs `format`
-23:63 `metadata` needs `name`
-23:67 unknown key `rum`, and the inline definition needs `run`
-24:9 this test action has neither `definitions` nor `realtime`
-25:23 `definitions` is empty
-25:27 `definitions` and `realtime` exclude each other
+9:13 `name` must be a name of letters, digits, `-`, `_` and `.`, found the text `a/b`
+11:20 `lava-signal` must be one of `kmsg`, `stdout`, found the text `serial`
+12:7 unknown key `branch` in this test definition has no effect
+13:20 `1A` in `parameters` cannot name a shell variable
+13:30 `B` must be a single value, found a list
+15:28 `format` must be `Lava-Test Test Definition 1.0`, found the text `Lava-Test Test Definition 1.1`
+16:19 `deps` in `install` is not supported yet
+16:40 `git-repos` in `install` is not supported yet
+17:9 `parse` in the inline definition is not supported yet
+20:13 item 1 of `steps` must be a text, found a mapping
+21:13 item 2 of `steps` must be a text, found a list
+22:12 item 3 of `steps` must be a text, found nothing
+23:52 the definition must be a mapping, found the text `https://host/tests.git`
+24:63 `metadata` needs `format`
+24:63 `metadata` needs `name`
+24:67 unknown key `rum` in the definition has no effect
+25:9 this test action needs one of `definitions`, `interactive`, `monitors`, `services`, `realtime`
+26:27 unknown key `realtime` in this test action has no effect
+26:37 `realtime` is empty: there is nothing to measure
 ");
 }
 
@@ -266,24 +278,19 @@ fn actions_have_one_key_and_one_namespace() {
 ",
     );
     insta::assert_snapshot!(places(&text).join("\n"), @r"
-5:3 there is no action `deply`
-5:3 this action has no namespace although others have one
-7:3 an action has one key: deploy, boot or test
-8:3 this action has no namespace although others have one
-8:16 `to: tfpt` is not supported; supported: tftp
-9:3 an action must be a mapping, found the text `boot`
-10:50 the prompt matches every text, even the empty one
-10:67 the namespace `common` is reserved
-11:50 `prompts` is empty
-11:65 more than one namespace in a job is not supported yet
-11:90 `connection-namespace: c` is not supported yet
-11:93 `soft_reboot` in this boot action has no effect: boards are switched off and on
-11:114 `role` in this boot action is not supported yet
-12:36 `commands` is empty
-12:51 more than one namespace in a job is not supported yet
-12:88 the prompt is no regular expression: look-around, including look-ahead and look-behind, is not supported
-12:110 `auto_login` needs `username`
-12:135 `password` needs `password_prompt` beside it
+6:3 there is no action `deply`
+6:3 this action has no namespace although others have one
+7:3 this deploy action is empty
+9:3 this action has no namespace although others have one
+9:16 there is no `to: tfpt`
+10:3 item 4 of `actions` must be a mapping of an action to its block, found the text `boot`
+11:67 `namespace` must be a name other than `common` and `docker-test-shell`, found the text `common`
+12:50 `prompts` is empty
+12:65 more than one namespace in a job is not supported yet
+12:90 `connection-namespace: c` is not supported yet
+12:114 `role` in this boot action is not supported yet
+13:110 `auto_login` needs `username`
+13:110 `auto_login` needs `password_prompt`
 ");
 }
 
@@ -302,16 +309,12 @@ fn files_are_checked_before_anything_is_fetched() {
 ",
     );
     insta::assert_snapshot!(places(&text).join("\n"), @r"
-7:19 `Image` is no URL that can be fetched
-7:32 `type` must be one of `image`, `zimage`, `uimage`, found the text `vmlinux`
-8:10 `dtb` must be a mapping with `url`, found a text
-9:20 a `file:` URL must name an absolute path
-9:48 `md5sum` must be 32 hexadecimal digits, found the text `abc`
-9:66 `compression` must be one of `gz`, `xz`, `bz2`, `zip`, `zstd`, found the text `gzip`
-10:22 a URL has no blanks in it
-10:83 `md5sum` and `sha256sum` exclude each other
-11:11 this deploy action names no file to deploy
-12:22 the kernel has no `type`; `image` is assumed
+8:32 `type` must be one of `image`, `uimage`, `zimage`, found the text `vmlinux`
+9:10 `dtb` must be a mapping, found the text `http://host/x.dtb`
+10:66 `compression` must be one of `bz2`, `gz`, `xz`, `zip`, `zstd`, found the text `gzip`
+11:22 a URL has no blanks in it
+11:83 `md5sum` and `sha256sum` exclude each other
+12:11 this deploy action names no file to deploy
 ");
 }
 
@@ -323,7 +326,7 @@ fn context_names_are_checked() {
     );
     insta::assert_snapshot!(places(&text).join("\n"), @r"
 1:11 `extra_kernel_arg` is none of the variables that LAVA allows in `context`
-1:55 `menu_interrupt_prompt` must be a text, a number or a list, found a mapping
+1:55 `menu_interrupt_prompt` must be a text or a whole number or a list, found a mapping
 ");
 }
 

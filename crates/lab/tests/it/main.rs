@@ -3,6 +3,7 @@
 mod differences;
 mod dispatchers;
 mod inheritance;
+mod lava;
 mod mistakes;
 mod shipped;
 

@@ -128,7 +128,7 @@ fn hosts(lab: &Lab) -> Vec<String> {
         RelayDriver::Tasmota { url, .. } => Url::parse(url)
             .ok()
             .and_then(|url| url.host_str().map(str::to_owned)),
-        RelayDriver::Lcus { .. } => None,
+        RelayDriver::Lcus { .. } | RelayDriver::Commands { .. } => None,
     });
     let consoles = lab
         .boards

@@ -70,8 +70,9 @@ const fn apart(name: &'static str) -> Room {
 const ROOMS: &[Room] = &[
     room("model", Layer::Pure, &[]),
     room("yaml", Layer::Pure, &[]),
+    room("jinja", Layer::Pure, &[]),
     room("job", Layer::Pure, &["model", "yaml"]),
-    room("lab", Layer::Pure, &["model", "yaml"]),
+    room("lab", Layer::Pure, &["jinja", "model", "yaml"]),
     room("plan", Layer::Pure, &["job", "lab", "model", "yaml"]),
     room("scheduler", Layer::Pure, &["lab", "model"]),
     room("realtime", Layer::Pure, &["model"]),

