@@ -294,3 +294,7 @@ impl Steps {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "folds_tests.rs"]
+mod tests;

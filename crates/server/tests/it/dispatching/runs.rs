@@ -2,7 +2,9 @@
 
 use basalt_api::{LogRange, StepState};
 use basalt_link::{Down, RefusalCode, Up};
-use basalt_model::{BoardName, BoardState, JobState, LeaseState, Outcome, PowerState, RunId};
+use basalt_model::{
+    BoardName, BoardState, Failure, JobState, LeaseState, Outcome, Part, PowerState, RunId,
+};
 use futures::StreamExt;
 
 use super::site::{Process, admin};
@@ -182,6 +184,15 @@ async fn a_log_is_read_in_pieces_by_level_and_text_and_its_bytes_are_the_boards(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_that_its_host_holds_costs_the_job_nothing_and_is_tried_again() {
+    a_refusal_costs_nothing(RefusalCode::BoardHeld, "held by `basalt run` of alice").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assignment_that_crosses_the_word_of_a_full_disk_costs_the_job_nothing() {
+    a_refusal_costs_nothing(RefusalCode::Closed, "0 MiB are free on its disk").await;
+}
+
+async fn a_refusal_costs_nothing(code: RefusalCode, message: &str) {
     let site = Site::new();
     let server = site.start().await;
     server.maintain("board-2", true).await;
@@ -196,8 +207,8 @@ async fn a_board_that_its_host_holds_costs_the_job_nothing_and_is_tried_again() 
         script
             .say(Up::Refused {
                 run,
-                code: RefusalCode::BoardHeld,
-                message: "held by `basalt run` of alice".into(),
+                code,
+                message: message.into(),
             })
             .await;
         wait_for("the job in the queue", async || {
@@ -207,14 +218,18 @@ async fn a_board_that_its_host_holds_costs_the_job_nothing_and_is_tried_again() 
         .await;
     }
     let why = server.app.why(&admin(), job).await.unwrap();
-    assert!(
-        why.sentence.contains("held by `basalt run` of alice"),
-        "{}",
-        why.sentence
-    );
+    assert!(why.sentence.contains(message), "{}", why.sentence);
     runs.sort();
     runs.dedup();
     assert_eq!(runs.len(), 6);
+    // Nor has the job had its attempts when a run of it is ended by the lab.
+    let run = script.take(&mut disk).await;
+    let on_disk = disk.runs.get_mut(&run).unwrap();
+    on_disk.begin();
+    let away = Failure::infrastructure(Part::Host, "server-away", "nobody answered for too long");
+    on_disk.end(Outcome::Incomplete, Some(away));
+    script.send_all(&disk, run).await;
+    script.say_ended(&mut disk, run).await;
     script.perform_one(&mut disk).await;
     let job = server
         .job_that(job, |job| job.state == JobState::Finished)

@@ -7,6 +7,7 @@ mod hostile;
 mod jobs;
 mod login;
 mod logs;
+mod runs;
 mod secrets;
 mod site;
 mod webhooks;

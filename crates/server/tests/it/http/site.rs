@@ -9,8 +9,8 @@ use std::time::Duration;
 use basalt_api::{CreatedToken, Job, NewToken, NewUser, Problem};
 use basalt_lab::LabFile;
 use basalt_model::{
-    BoardName, DispatcherName, Epoch, Failure, Health, JobId, LeaseId, Outcome, Part, Role, RunId,
-    UserName, UtcMicros,
+    BoardName, BootId, BootNanos, DispatcherName, Epoch, Event, EventBody, Failure, Health, JobId,
+    LeaseId, Outcome, Part, Role, RunId, Stamp, UserName, UtcMicros,
 };
 use basalt_report::joblog::{LogLevel, LogLine, encode_batch};
 use basalt_server::{
@@ -198,6 +198,7 @@ impl Site {
             run: request.run,
             epoch,
             lines: Arc::default(),
+            events: Arc::default(),
         };
         let answer = RunBatch {
             answer: Some(LeaseAnswer::Accepted),
@@ -223,6 +224,7 @@ pub struct Seeded {
     pub run: RunId,
     epoch: Epoch,
     lines: Arc<Mutex<u64>>,
+    events: Arc<Mutex<u64>>,
 }
 
 impl Seeded {
@@ -280,6 +282,38 @@ impl Seeded {
             ..self.batch()
         };
         self.commit(batch).await;
+    }
+
+    /// Adds events.
+    pub async fn happen(&self, bodies: impl IntoIterator<Item = EventBody>) {
+        let mut seq = *self.events.lock().unwrap();
+        let rows: Vec<EventRow> = bodies
+            .into_iter()
+            .map(|body| {
+                seq += 1;
+                let utc = UtcMicros(1_763_900_000_000_000 + seq as i64);
+                let event = Event {
+                    run: self.run,
+                    seq,
+                    stamp: Stamp {
+                        utc,
+                        boot: BootNanos(seq),
+                    },
+                    boot_id: BootId("boot".into()),
+                    body,
+                };
+                let json = event.to_json();
+                EventRow { seq, utc, json }
+            })
+            .collect();
+        *self.events.lock().unwrap() = seq;
+        for events in rows.chunks(5000) {
+            let batch = RunBatch {
+                events: events.to_vec(),
+                ..self.batch()
+            };
+            self.commit(batch).await;
+        }
     }
 
     /// Adds numbered console lines.
