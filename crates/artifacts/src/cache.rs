@@ -47,7 +47,7 @@ pub struct Cache {
 }
 
 /// What a URL or checksum led to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     v: u32,
     /// Without credentials; for people.
@@ -157,12 +157,22 @@ impl Cache {
                 .await?;
         }
         match (source, known) {
-            (Source::Downloaded(whole, validator), _) => {
-                let (entry, fetched) = self.publish(&wanted, whole, validator, policy).await?;
-                self.remember(&wanted, &by_url, &entry)?;
-                let digits = entry.download_sha256.to_string();
+            (Source::Downloaded(whole, validator), known) => {
+                let digits = whole.sha256.to_string();
                 let by_sha256 = self.checksum_entry("sha256", &digits, wanted.compression);
-                self.remember(&wanted, &by_sha256, &entry)?;
+                // Served before, maybe by a server that does not say so: what came is thrown away.
+                let had = self.look_up(&by_sha256);
+                let is_new = had.is_none();
+                let (entry, fetched) = match had {
+                    Some(had) => self.pass_over(&wanted, &whole, validator, had)?,
+                    None => self.publish(&wanted, whole, validator, policy).await?,
+                };
+                if known.is_none_or(|(known, _)| known != entry) {
+                    self.remember(&wanted, &by_url, &entry)?;
+                }
+                if is_new {
+                    self.remember(&wanted, &by_sha256, &entry)?;
+                }
                 if let Some(by_checksum) = by_checksum.filter(|path| *path != by_sha256) {
                     self.remember(&wanted, &by_checksum, &entry)?;
                 }
@@ -289,6 +299,35 @@ impl Cache {
             .and_then(|json| fs::write(&temporary, json))
             .and_then(|()| fs::rename(&temporary, path))
             .map_err(cache_error(&wanted.subject, "writing", path))
+    }
+
+    /// Checks a download that the cache `had` already, and drops it: making files and waiting for
+    /// the disk is most of what a small one costs.
+    fn pass_over(
+        &self,
+        wanted: &Wanted,
+        whole: &Whole,
+        validator: Validator,
+        had: (Entry, Fetched),
+    ) -> Result<(Entry, Fetched), FetchError> {
+        self.remove(wanted, &whole.path)?;
+        if let Some(error) = wanted.mismatch(whole) {
+            return Err(error);
+        }
+        let (entry, fetched) = had;
+        let entry = Entry {
+            url: wanted.subject.url.clone(),
+            validator,
+            ..entry
+        };
+        let from_cache = false;
+        Ok((
+            entry,
+            Fetched {
+                from_cache,
+                ..fetched
+            },
+        ))
     }
 
     /// Checks, unpacks, and gives the file its name.

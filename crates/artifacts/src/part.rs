@@ -177,6 +177,11 @@ impl Part {
 
     /// Notes which version of the file is arriving.
     pub(crate) fn note(&mut self, validator: Validator) -> io::Result<()> {
+        if validator.for_range().is_none() {
+            // Nothing could go on with it, so nothing is kept of it.
+            self.validator = validator;
+            return remove_if_present(&self.beside);
+        }
         if self.validator == validator && self.beside.exists() {
             return Ok(());
         }

@@ -1,17 +1,16 @@
 //! One run on disk.
 //!
 //! ```text
-//! run.json        what it is: ids, board, number, tokens
+//! run.json        what it is: ids, board, number, tokens; locked by the process that runs it
 //! job.yaml        the job's text
 //! plan.json       what will be done
 //! journal         what was done
-//! run.lock        held by the process that runs it
 //! overlay.cpio    what is added to the board's root
 //! uploads/        what the board sent, unchecked  }
 //! raw/            measurement files, checked       } where the job measures
 //! console.bin     the console's bytes of this run   } (where no server has its log)
-//! results.json    everything that was found          } written at the end
-//! junit.xml       the same for CI systems            }
+//! results.json    everything that was found: written at the end
+//! junit.xml       the same for CI systems (where no server answers with it)
 //! ```
 
 use std::fs::{File, OpenOptions};
@@ -236,11 +235,9 @@ pub(crate) fn measures(plan: &Plan) -> bool {
 
 /// Takes the lock of a run; it goes with the directory when that is renamed.
 fn lock(directory: &Path) -> Result<File, DirectoryError> {
-    let path = directory.join("run.lock");
+    let path = directory.join("run.json");
     let lock = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(false)
         .open(&path)
         .map_err(io("open", &path))?;
     match lock.try_lock() {

@@ -40,12 +40,16 @@ pub(crate) fn write(
     }
     results.cases = lava_cases(state);
     results.cases.extend(state.results.iter().cloned());
-    let junit = basalt_report::junit(&results).map_err(|error| other(&error))?;
     let write = match leaves {
-        Leaves::Everything => write_durably,
+        Leaves::Everything => {
+            let junit = basalt_report::junit(&results).map_err(|error| other(&error))?;
+            write_durably(&directory.file("junit.xml"), junit.as_bytes())
+                .map_err(|error| other(&error))?;
+            write_durably
+        }
+        // A server makes JUnit of what it has whenever somebody asks.
         Leaves::WhatIsSent => write_whole,
     };
-    write(&directory.file("junit.xml"), junit.as_bytes()).map_err(|error| other(&error))?;
     // Last: whoever finds it finds the others.
     write(
         &directory.file("results.json"),

@@ -17,16 +17,16 @@ mod served;
 mod simulated;
 mod templates;
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::{boards, packages, rack};
+use crate::{boards, packages, rack, workspace};
 
 /// What `cargo xtask bench` takes.
 #[derive(Args, Clone, Debug)]
@@ -246,9 +246,25 @@ impl Host {
     }
 }
 
+/// Keeps other benches of this checkout away while it is held: each would clear the other's
+/// directories, and count the other's work.
+fn alone(path: &Path) -> Result<File> {
+    let lock = File::create(path).with_context(|| format!("opening {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another bench of this checkout runs; wait until it has ended")
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking {}", path.display()))
+        }
+    }
+}
+
 /// The verb.
 pub fn run(options: &Options) -> Result<ExitCode> {
     packages::ensure_bench(!options.no_install)?;
+    let _alone = alone(&workspace::root().join("target/bench.lock"))?;
     let host = Host::now()?;
     println!(
         "{} CPUs, load {:.1} before the benches",

@@ -66,6 +66,29 @@ async fn a_file_that_did_not_change_is_asked_for_and_not_sent_again() {
 }
 
 #[tokio::test]
+async fn what_a_server_sends_again_for_want_of_a_validator_makes_no_new_files() {
+    let server = Server::start(|_, _| Reply::ok(b"kernel")).await;
+    let bench = bench();
+    let first = bench.fetch(&server.request("/Image")).await.unwrap();
+    let made = bench.inodes();
+    let second = bench.fetch(&server.request("/Image")).await.unwrap();
+    assert_eq!(server.requests(), 2);
+    assert!(!second.from_cache, "it was sent, and compared");
+    assert_eq!(second.path, first.path);
+    assert_eq!(
+        bench.inodes(),
+        made,
+        "neither object nor index is made anew"
+    );
+    assert!(bench.names("parts").is_empty());
+    // The same bytes from elsewhere are another name of the same object.
+    let elsewhere = bench.fetch(&server.request("/Other")).await.unwrap();
+    assert_eq!(elsewhere.path, first.path);
+    assert_eq!(bench.names("index").len(), 3);
+    assert_eq!(bench.names("objects").len(), 1);
+}
+
+#[tokio::test]
 async fn a_changed_file_replaces_what_the_url_led_to() {
     let server = Server::start(|_, number| match number {
         0 => Reply::new(&["200 OK", "ETag: \"1\""], b"old"),

@@ -196,6 +196,24 @@ impl Bench {
             .expect("a fetch ends by itself")
     }
 
+    /// The inodes of the files of objects and index: a file that is made anew has another one.
+    pub fn inodes(&self) -> Vec<(String, u64)> {
+        use std::os::unix::fs::DirEntryExt;
+        let mut inodes = Vec::new();
+        for directory in ["objects", "index"] {
+            let entries = std::fs::read_dir(self.directory.path().join("cache/v1").join(directory));
+            inodes.extend(entries.unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                (
+                    entry.file_name().to_string_lossy().into_owned(),
+                    entry.ino(),
+                )
+            }));
+        }
+        inodes.sort();
+        inodes
+    }
+
     /// Names of files below the cache, by its sub-directory.
     pub fn names(&self, directory: &str) -> Vec<String> {
         let path = self.directory.path().join("cache/v1").join(directory);

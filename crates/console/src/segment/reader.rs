@@ -333,13 +333,14 @@ impl Current {
             Decoded::Short(needed) => needed,
             Decoded::Damaged => 0,
         };
-        let is_full = self.fill(needed)?;
+        self.fill(needed)?;
         match decode(&self.buffer) {
             Decoded::Record(record, taken) => {
                 self.used = taken;
                 Ok(Step::Record(record))
             }
-            Decoded::Short(needed) if is_full => {
+            // The beginning of a record is there: all of it may be.
+            Decoded::Short(needed) if !self.buffer.is_empty() => {
                 self.fill(needed)?;
                 Ok(match decode(&self.buffer) {
                     Decoded::Record(record, taken) => {
@@ -355,8 +356,9 @@ impl Current {
         }
     }
 
-    /// Reads the file again from the current position. Whether it had as much as was asked for.
-    fn fill(&mut self, needed: usize) -> Result<bool, ReadError> {
+    /// Reads the file again from the current position: at least `needed` bytes, if it has them. A
+    /// file that gives less than it was asked for has no more for now, and is not asked again.
+    fn fill(&mut self, needed: usize) -> Result<(), ReadError> {
         let position = self.position();
         let asked = needed.max(self.read_size);
         self.buffer.resize(asked, 0);
@@ -369,10 +371,10 @@ impl Current {
                     path: self.path.clone(),
                     source,
                 })?;
-            if count == 0 {
+            filled += count;
+            if count == 0 || filled >= needed {
                 break;
             }
-            filled += count;
         }
         let is_full = filled == asked;
         self.buffer.truncate(filled);
@@ -383,6 +385,6 @@ impl Current {
         self.buffer.shrink_to(self.read_size);
         self.buffer_at = position;
         self.used = 0;
-        Ok(is_full)
+        Ok(())
     }
 }

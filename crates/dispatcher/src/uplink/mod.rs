@@ -25,7 +25,7 @@ use source::{Next, Source, SourceError};
 const FIRST_FILE_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_FILE_PAUSE: Duration = Duration::from_secs(10);
 /// Files of a run that go to the server, beside its measurement files.
-const FILES: [&str; 3] = ["environment.txt", "junit.xml", "results.json"];
+const FILES: [&str; 2] = ["environment.txt", "results.json"];
 /// Measurement files.
 const RAW: &str = "raw";
 

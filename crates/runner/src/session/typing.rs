@@ -29,6 +29,24 @@ const COMMAND_TRIES: u32 = 4;
 /// How often a command is typed at a shell of which nobody knows what it does.
 const ANEW_TRIES: u32 = 3;
 
+/// Time that passes without a look at the clock counts as so much.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Waits for something for so long, not counting that this process itself stood still: what came
+/// meanwhile is still to be read then.
+async fn awake_within<T>(limit: Duration, awaited: impl Future<Output = T>) -> Option<T> {
+    let mut awaited = std::pin::pin!(awaited);
+    let mut left = limit;
+    while !left.is_zero() {
+        let look = left.min(LOOK);
+        if let Ok(come) = tokio::time::timeout(look, awaited.as_mut()).await {
+            return Some(come);
+        }
+        left -= look;
+    }
+    None
+}
+
 impl Session {
     /// Types at the console.
     pub async fn type_text(&mut self, text: &str) -> Result<(), Interruption> {
@@ -38,10 +56,10 @@ impl Session {
         let characters = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let limit =
             CONSOLE_GRACE + (self.character_delay + CHARACTER_TIME).saturating_mul(characters);
-        match tokio::time::timeout(limit, self.type_when_open(text)).await {
-            Ok(Err(Interruption::ConsoleGone(why))) => self.gone_or_asleep(why).await,
-            Ok(typed) => typed,
-            Err(_) => {
+        match awake_within(limit, self.type_when_open(text)).await {
+            Some(Err(Interruption::ConsoleGone(why))) => self.gone_or_asleep(why).await,
+            Some(typed) => typed,
+            None => {
                 let why = format!(
                     "it did not take {characters} characters within {} s",
                     limit.as_secs()
@@ -207,5 +225,32 @@ impl Session {
                 Err(other) => return Err(other),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_while_the_process_stood_still_is_in_time() {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let waiting = tokio::spawn(awake_within(LIMIT, answered));
+        tokio::task::yield_now().await;
+        // The clock has gone on; the answer is read a moment after that.
+        tokio::time::advance(Duration::from_secs(30)).await;
+        tokio::task::yield_now().await;
+        answer.send("typed").unwrap();
+        assert_eq!(waiting.await.unwrap(), Some(Ok("typed")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_come_is_waited_for_no_longer_than_agreed() {
+        let begun = Instant::now();
+        let none: Option<()> = awake_within(LIMIT, std::future::pending()).await;
+        assert_eq!(none, None);
+        assert!(begun.elapsed() >= LIMIT && begun.elapsed() < LIMIT + LOOK);
     }
 }

@@ -12,13 +12,51 @@ const NAMES: [&str; 3] = ["server", "dispatcher", "keeper"];
 /// Memory is looked at until it has not grown for so long: what a start leaves to do is done.
 const CALM: Duration = Duration::from_secs(3);
 
-/// Idle before any job, idle after some, and with a hundred running.
+/// Idle, and with a hundred running: after a start, and after some jobs.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
     let lab = Lab::start(options, "serve-memory", BOARDS)?;
     let fresh = calm(&lab)?;
+    let running = run_everywhere(&lab)?;
+    drop(lab);
+    rows.extend(idle("idle, 100 boards", &fresh));
+    rows.extend(each("a running job, after a start", &fresh, &running));
+    let lab = Lab::start(options, "serve-memory", BOARDS)?;
     // What every later run finds made, and what the allocators keep.
     lab.perform(&small_job(), 2 * BOARDS)?;
-    let before = calm(&lab)?;
+    let after = calm(&lab)?;
+    let running = run_everywhere(&lab)?;
+    rows.extend(idle("idle, 100 boards, after 200 jobs", &after));
+    rows.extend(each("a running job, after 200 others", &after, &running));
+    Ok(rows)
+}
+
+fn sum(memory: &[f64; 3]) -> f64 {
+    memory.iter().sum()
+}
+
+fn idle(when: &str, memory: &[f64; 3]) -> Vec<Row> {
+    let all = Row::once(format!("{when}: all three"), sum(memory), "MiB").aimed(60.0);
+    let of = |(name, value): (&&str, &f64)| Row::once(format!("{when}: {name}"), *value, "MiB");
+    std::iter::once(all)
+        .chain(NAMES.iter().zip(memory).map(of))
+        .collect()
+}
+
+/// What each of the runs needs.
+fn each(when: &str, before: &[f64; 3], running: &[f64; 3]) -> Vec<Row> {
+    let share = |now: f64, then: f64| (now - then) / BOARDS as f64;
+    let all = share(sum(running), sum(before));
+    let mut rows = vec![Row::once(format!("{when}: memory"), all, "MiB").aimed(0.1)];
+    for (place, name) in NAMES.iter().enumerate() {
+        let value = share(running[place], before[place]);
+        rows.push(Row::once(format!("{when}: {name}"), value, "MiB"));
+    }
+    rows
+}
+
+/// Memory with a run on every board; none is left afterwards.
+fn run_everywhere(lab: &Lab) -> Result<[f64; 3]> {
     let mut jobs = lab.listen()?;
     let mut client = lab.connect()?;
     let job = job_of(
@@ -41,7 +79,7 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    let running = calm(&lab)?;
+    let running = calm(lab)?;
     for id in &ids {
         let path = format!("/api/v1/jobs/{id}/cancel");
         let answer = client.ask("POST", &path, "application/json", "{\"reason\":\"done\"}")?;
@@ -50,29 +88,7 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
     for _ in 0..BOARDS {
         jobs.reached("finished")?;
     }
-    let sum = |memory: &[f64; 3]| memory.iter().sum::<f64>();
-    let mut rows =
-        vec![Row::once("idle, 100 boards: memory of all three", sum(&fresh), "MiB").aimed(60.0)];
-    for (name, value) in NAMES.iter().zip(fresh) {
-        rows.push(Row::once(format!("idle, 100 boards: {name}"), value, "MiB"));
-    }
-    let after = "idle, 100 boards, after 200 jobs: all three";
-    rows.push(Row::once(after, sum(&before), "MiB").aimed(60.0));
-    for (name, value) in NAMES.iter().zip(before) {
-        rows.push(Row::once(
-            format!("idle, after 200 jobs: {name}"),
-            value,
-            "MiB",
-        ));
-    }
-    let each = |now: f64, then: f64| (now - then) / BOARDS as f64;
-    let all = each(sum(&running), sum(&before));
-    rows.push(Row::once("a running job: memory", all, "MiB").aimed(0.1));
-    for (place, name) in NAMES.iter().enumerate() {
-        let value = each(running[place], before[place]);
-        rows.push(Row::once(format!("a running job: {name}"), value, "MiB"));
-    }
-    Ok(rows)
+    Ok(running)
 }
 
 /// Memory of each process once it does not change any more.
