@@ -50,8 +50,11 @@ pub(crate) fn bind<const N: usize>(
     }
 }
 
+/// Positional arguments, and keyword arguments as pairs.
+pub(crate) type Split = (Vec<Value>, Vec<(String, Value)>);
+
 /// The positional arguments, and the keyword arguments as pairs.
-pub(crate) fn split(arguments: &[Value]) -> Result<(Vec<Value>, Vec<(String, Value)>), Error> {
+pub(crate) fn split(arguments: &[Value]) -> Result<Split, Error> {
     let (mut positional, mut named) = (Vec::new(), Vec::new());
     for argument in arguments {
         if argument.is_kwargs() {

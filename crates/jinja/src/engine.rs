@@ -56,9 +56,7 @@ impl Engine {
             .map_err(minijinja::Error::from)
         });
         environment.set_unknown_method_callback(methods::call);
-        for global in ["debug"] {
-            environment.remove_global(global);
-        }
+        environment.remove_global("debug");
         environment.add_function("cycler", |items: minijinja::value::Rest<Value>| {
             minijinja_contrib::globals::cycler(items.0)
         });

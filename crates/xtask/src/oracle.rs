@@ -48,10 +48,7 @@ const NEW_PACKAGES: [&str; 9] = [
 ];
 
 /// Debian's development line, and the stable one for what is compiled.
-const NEW_SOURCES: &str = "\
-deb [trusted=yes] http://deb.debian.org/debian sid main
-deb [trusted=yes] http://deb.debian.org/debian bookworm main
-";
+const NEW_SUITES: [&str; 2] = ["sid", "bookworm"];
 
 /// The unpacked packages.
 pub struct Oracle {
@@ -126,6 +123,26 @@ impl Oracle {
     }
 }
 
+/// Where this host gets Debian's packages from, security updates apart.
+fn debian_site() -> Result<String> {
+    let targets = process::run(
+        Command::new("apt-get").args([
+            "indextargets",
+            "--format",
+            "$(SITE)",
+            "Created-By: Packages",
+            "Origin: Debian",
+            "Component: main",
+            "Codename: bookworm",
+        ]),
+        NETWORK_LIMIT,
+    )?;
+    let site = targets.lines().next();
+    Ok(site
+        .context("apt-get names no source of Debian's own packages")?
+        .to_owned())
+}
+
 /// Reads Debian's lists into a directory of our own. Returns the options that make apt-get use it.
 fn private_lists(directory: &Path) -> Result<Vec<String>> {
     let apt = directory.join("apt");
@@ -134,7 +151,10 @@ fn private_lists(directory: &Path) -> Result<Vec<String>> {
         fs::create_dir_all(&part).with_context(|| format!("making {}", part.display()))?;
     }
     let sources = apt.join("sources.list");
-    fs::write(&sources, NEW_SOURCES).with_context(|| format!("writing {}", sources.display()))?;
+    let site = debian_site()?;
+    let lines = NEW_SUITES.map(|suite| format!("deb {site} {suite} main\n"));
+    fs::write(&sources, lines.concat())
+        .with_context(|| format!("writing {}", sources.display()))?;
     let options: Vec<String> = [
         format!("Dir::Etc::sourcelist={}", sources.display()),
         "Dir::Etc::sourceparts=-".to_owned(),

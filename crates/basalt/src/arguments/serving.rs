@@ -102,9 +102,9 @@ pub struct ServerSettings {
 /// finish first and takes no new ones. `--on-stop` has Ctrl-C and SIGTERM both do the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   basalt dispatch --server https://lab.example:7270 --token-file rack-2.json
-  basalt dispatch … --on-stop drain          stop when what runs has finished
+  basalt dispatch --server https://lab.example:7270 --token-file rack-2.json --on-stop drain
 
 A server that does not let it in (a wrong token, a name that the lab does not have) ends it at the
 first connection; one that let it in before is tried again until it does.

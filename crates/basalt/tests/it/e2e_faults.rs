@@ -148,7 +148,7 @@ const AROUND_THE_BOARD: &[Fault] = &[
     )
     .job(|job| job.deploy(|deploy| deploy.kernel = "truncated".into())),
     Fault::new("checksum-wrong", ("job", "checksum-mismatch")).job(|job| {
-        job.deploy(|deploy| deploy.kernel_extra = vec![format!("sha256sum: {}", "0".repeat(64))])
+        job.deploy(|deploy| deploy.kernel_extra = vec![format!("sha256sum: {:?}", "0".repeat(64))])
     }),
     Fault::new("relay-refuses", ("infrastructure", "relay-refused"))
         .knobs(r#"{"relay": {"mode": "refuse"}}"#)

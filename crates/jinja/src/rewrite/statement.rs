@@ -309,7 +309,9 @@ impl<'t> Writer<'t> {
     /// Lets the renamed names begin with what the original ones mean here: a name may be read
     /// before it is set, or be set in one branch only.
     fn first_values(&mut self, kept: usize) {
-        for (from, to) in self.renamed[kept..].to_vec() {
+        // Writing needs all of this rewriter.
+        let renamed = self.renamed[kept..].to_vec();
+        for (from, to) in renamed {
             let outer = self.renamed[..kept]
                 .iter()
                 .rev()

@@ -85,13 +85,13 @@ fn every_method_is_understood_and_stands_in_the_sample() {
 fn every_kind_of_test_is_understood() {
     let job = strictly(TEST);
     assert_eq!(job.actions.len(), 6);
-    insta::assert_snapshot!(
-                                    job.refusals
-                                        .iter()
-                                        .map(|refusal| format!("{}: {}", refusal.span.line, refusal.message))
-                                        .collect::<Vec<_>>()
-                                        .join("\n"),
-                                    @r"
+    let refusals = job
+        .refusals
+        .iter()
+        .map(|refusal| format!("{}: {}", refusal.span.line, refusal.message))
+        .collect::<Vec<_>>()
+        .join("\n");
+    insta::assert_snapshot!(refusals, @r"
 11: `from: git` is not supported yet; supported: inline
 25: `from: url` is not supported yet; supported: inline
 53: `keys` in `install` is not supported yet
@@ -106,8 +106,7 @@ fn every_kind_of_test_is_understood() {
 81: `interactive` in this test action is not supported yet
 94: `services` in this test action is not supported yet
 97: the action `command` is not supported yet; supported: deploy, boot, test
-"
-                                );
+");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use basalt_console::session::SessionError;
 use basalt_model::EventBody;
 use tokio::time::Instant;
 
-use super::{CONSOLE_GRACE, Interruption, Session, chain};
+use super::{CONSOLE_GRACE, Interruption, KEEPER_PATIENCE, Session, chain};
 
 /// How long an answer may take after bytes of the console were lost before it counts as one of them.
 const AFTER_GAP: Duration = Duration::from_secs(3);
@@ -152,16 +152,18 @@ impl Session {
         Err(Interruption::Timeout)
     }
 
-    /// Gets rid of a line that was typed half, and of a command that runs in the foreground.
+    /// Gets rid of a line that was typed half, and of a command that runs in the foreground. A keeper
+    /// that is lost meanwhile is waited for: typing it once more does no harm.
     async fn clear_line(&mut self) -> Result<(), Interruption> {
-        for _ in 0..COMMAND_TRIES {
+        let until = Instant::now() + KEEPER_PATIENCE;
+        loop {
             match self.type_text(INTERRUPT).await {
                 Ok(()) => return self.catch_up().await,
-                Err(Interruption::KeeperLost) => {}
+                // Takes in what became of the keeper; typing again waits for the next one.
+                Err(Interruption::KeeperLost) if Instant::now() < until => self.catch_up().await?,
                 Err(other) => return Err(other),
             }
         }
-        Err(Interruption::KeeperLost)
     }
 
     /// `None` where the answer was probably lost.
@@ -218,7 +220,12 @@ impl Session {
                     if Instant::now() >= ask_again {
                         quiet *= 2;
                         typed_at = Instant::now();
-                        self.type_text(&format!("{answer}; {answer}\n")).await?;
+                        match self.type_text(&format!("{answer}; {answer}\n")).await {
+                            Ok(()) => {}
+                            // The answer may have come while nobody listened.
+                            Err(Interruption::KeeperLost) => return Ok(None),
+                            Err(other) => return Err(other),
+                        }
                     }
                 }
                 Err(Interruption::Timeout) if Instant::now() < deadline => return Ok(None),

@@ -58,7 +58,7 @@ pub(super) fn jobs(case: &Case) -> Result<(bool, String)> {
         let mut command = suite::cargo();
         command
             .args(["test", "--package", "basalt-job", "--test", "it", "--"])
-            .args(["lava::jobs_are_taken", "--ignored", "--nocapture"])
+            .args(["lava::jobs_are_taken", "--nocapture"])
             .env(
                 "BASALT_LAVA_PATH",
                 oracle.root().join("usr/lib/python3/dist-packages"),

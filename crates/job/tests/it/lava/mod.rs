@@ -123,8 +123,11 @@ fn deliberate(text: &str, ours: Option<&str>, release: &str) -> bool {
 }
 
 #[test]
-#[ignore = "needs LAVA's packages; `cargo xtask campaign jobs` fetches them and runs this"]
 fn jobs_are_taken_and_refused_as_lava_does() {
+    if env::var_os("BASALT_LAVA_PATH").is_none() {
+        eprintln!("skipped: needs LAVA's packages; `cargo xtask campaign jobs` fetches them");
+        return;
+    }
     let release = setting("BASALT_LAVA_RELEASE", "");
     let jobs = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/jobs");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/lava/oracle.py");
