@@ -488,11 +488,29 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// The words of a command line, quotes gone.
+    fn as_a_shell_does(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+        for one in line.chars() {
+            match quote {
+                Some(open) if open == one => quote = None,
+                None if one == '"' || one == '\'' => quote = Some(one),
+                None if one.is_whitespace() => words.push(std::mem::take(&mut word)),
+                _ => word.push(one),
+            }
+        }
+        words.push(word);
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
     #[test]
     fn every_example_is_a_command_line_that_is_taken() {
         fn collect(command: &clap::Command, lines: &mut Vec<String>) {
             let help = command.get_after_help().map(ToString::to_string);
-            for line in help.unwrap_or_default().lines() {
+            // A line that goes on below is one command.
+            let help = help.unwrap_or_default().replace("\\\n    ", "");
+            for line in help.lines() {
                 if let Some(example) = line.strip_prefix("  basalt ") {
                     lines.push(example.to_owned());
                 }
@@ -509,12 +527,7 @@ mod tests {
             let command = line.split("   ").next().unwrap();
             let command = command.split(['<', '>', '|']).next().unwrap();
             let mut words = vec!["basalt".to_owned()];
-            for (index, part) in command.split(['"', '\'']).enumerate() {
-                match index % 2 {
-                    0 => words.extend(part.split_whitespace().map(str::to_owned)),
-                    _ => words.push(part.to_owned()),
-                }
-            }
+            words.extend(as_a_shell_does(command));
             if let Err(error) = Arguments::try_parse_from(&words) {
                 panic!("{line}: {error}");
             }
