@@ -40,8 +40,9 @@ pub fn guarded(app: &App, routes: Router) -> Router {
     routes
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), auth::identify))
-        .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
         .layer(middleware::from_fn(observe))
+        // Outermost: a problem's body is written anew on its way out, with the request's name.
+        .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
 }
 
 async fn observe(request: Request, next: Next) -> Response {

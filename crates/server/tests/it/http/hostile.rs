@@ -181,6 +181,16 @@ async fn text_is_compressed_for_who_takes_it_and_heads_have_no_body() {
         .await
         .unwrap();
     assert_eq!(answer.headers()["content-encoding"], "gzip");
+    // A problem is written anew on its way out, and is what its headers say all the same.
+    let none = site
+        .get("/api/v1/jobs/99999")
+        .header("accept-encoding", "gzip");
+    let none = none.send().await.unwrap();
+    assert_eq!(none.status(), StatusCode::NOT_FOUND);
+    let packed = none.headers().contains_key("content-encoding");
+    let body = none.bytes().await.unwrap();
+    assert_eq!(body.starts_with(&[0x1f, 0x8b]), packed, "{body:?}");
+    assert!(packed, "{body:?}");
     let head = site.request(Method::HEAD, "/api/v1/jobs", &site.ann);
     let head = head.send().await.unwrap();
     assert_eq!(head.status(), StatusCode::OK);
