@@ -136,7 +136,7 @@ describe("a job", () => {
       await page.getByLabel("Why it leaves service").fill("being rewired");
       await page.getByRole("button", { name: "Into maintenance" }).click();
       await page.locator(".title .state", { hasText: "maintenance" }).waitFor();
-      const id = await submit(lab.job("waits", measuring("idle", 400), "device: sim-2"));
+      const id = await submit(lab.job("waits", measuring("idle", 400), "device_type: simulated-test\ndevice: sim-2"));
       await page.goto(`/jobs/${id}`);
       await page.locator(".notice.busy .sentence", { hasText: "being rewired" }).waitFor();
       await page.goto("/");

@@ -41,7 +41,7 @@ fn boards<S: Sink>(job: &Node, multinode: Option<&Node>, walk: &mut Walk<'_, S>)
             walk.problem(
                 job.span,
                 "the job needs `device_type`, or `protocols` with `lava-multinode`",
-                "the name of a type of board: `basalt lab show` lists them",
+                "the name of a type of board: `basalt boards` shows each board with its type",
             );
         }
         return;
